@@ -1,0 +1,28 @@
+"""The course's commands: `python -m autograder COMMAND …`."""
+import importlib
+import sys
+
+COMMANDS = {
+    "strip": "autograder.strip:main",
+    "fingerprints": "tests.fingerprints:main",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; print the list of them when none or an unknown one is named."""
+    if not argv or argv[0] not in COMMANDS:
+        print("usage: python -m autograder COMMAND …\n")
+        for name, where in COMMANDS.items():
+            module, function = where.split(":")
+            try:
+                text = (getattr(importlib.import_module(module), function).__doc__ or "").split("\n")[0]
+            except ImportError:
+                continue
+            print(f"  {name:<13} {text}")
+        return 0 if argv and argv[0] in ("-h", "--help", "help") else 2
+    module, function = COMMANDS[argv[0]].split(":")
+    return getattr(importlib.import_module(module), function)(argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""`check("attention.attend")`: load what the learner's file says now, run the checks, say what is wrong."""
+import os
+from pathlib import Path
+from typing import Any
+
+from autograder import fingerprints, source
+from autograder.checks import Failed
+from autograder.limits import TimeUp, quiet, time_limit
+from autograder.suites import checks_of, run, run_one, sentence
+from autograder.table import Exercise, exercise
+
+
+class CheckFailed(AssertionError):
+    """A check did not pass; in a notebook only the message is shown, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+def check(name: str, suite: str = "visible") -> None:
+    """Check what gptlib's file says now of an exercise, and print each claim that holds.
+
+    Args:
+        name: the exercise, e.g. "attention.attend".
+        suite: "visible", or "hidden": the checks that run where grading happens.
+
+    Raises:
+        LookupError: no exercise has that name.
+        CheckFailed: the first check that fails; the message says what to look at.
+    """
+    row = exercise(name)
+    found = checks_of(name, suite)
+    if not found and suite == "hidden":
+        print(f"{name}: these checks run when your work is graded.")
+        return
+    try:
+        with quiet():
+            implementation, path = source.load(row)
+        print(f"{name} in {path}")
+        with quiet(), time_limit(seconds()):
+            run(found, implementation, passed=lambda text: print(f"  ✓ {text}"))
+    except source.Unusable as error:
+        raise CheckFailed(f"✗ {error}") from None
+    except TimeUp as error:
+        raise CheckFailed(_failure(error, f"{_too_slow()}", row, path, suite)) from None
+    except NotImplementedError as error:
+        raise CheckFailed(_not_written(error, row, path)) from None
+    except Failed as error:
+        text = error.text() + _named(row, implementation, suite)
+        raise CheckFailed(_failure(error, text, row, path, suite)) from None
+    except (Exception, SystemExit) as error:
+        text = f"Your code raised {type(error).__name__}: {error}\n{source.blame(error, path)}".rstrip()
+        raise CheckFailed(_failure(error, text, row, path, suite)) from None
+    kind = "checks" if suite == "visible" else "hidden checks"
+    print(f"{name} passes its {kind}.")
+
+
+def seconds() -> float:
+    """The time limit of one call of `check`: AUTOGRADER_TIME_LIMIT, else 20 s."""
+    return float(os.environ.get("AUTOGRADER_TIME_LIMIT", "20"))
+
+
+def _too_slow() -> str:
+    return (
+        f"Your code was still running after {seconds():g} s and was stopped. "
+        "Does a loop never end? Does it call itself for ever?"
+    )
+
+
+def _not_written(error: NotImplementedError, row: Exercise, path: Path) -> str:
+    missing = str(error)
+    if missing == row.name or not missing:
+        return (
+            f"✗ {row.name} is not written yet. Open {path}, find `{row.function}`, and replace the line "
+            "`raise NotImplementedError(…)` by your code. Then run this cell again."
+        )
+    return (
+        f"✗ {row.name} uses {missing}, which is not written yet. Write that one first, or take it from the "
+        f"solutions with `python -m autograder fill {missing}`."
+    )
+
+
+def _failure(error: BaseException, text: str, row: Exercise, path: Path, suite: str) -> str:
+    lines = [f"✗ {getattr(error, 'sentence', row.title)}", *(f"  {line}" for line in text.splitlines())]
+    if os.environ.get("NBGRADER_EXECUTION"):
+        lines += ["", f"Your code in {path.name}:", source.source_of(row, path)]
+    return "\n".join(lines)
+
+
+def _named(row: Exercise, implementation: Any, suite: str) -> str:
+    """The registered mistake that gives these outputs, as lines to add to the message."""
+    if suite != "visible":
+        return ""
+    failures = []
+    try:
+        with quiet(), time_limit(seconds()):
+            for one in checks_of(row.name, suite):
+                try:
+                    run_one(one, implementation)
+                except Failed as failure:
+                    failures.append((one.__name__, failure))
+    except (Exception, TimeUp):
+        return ""
+    rows = fingerprints.mistakes(row.name, failures)
+    if not rows:
+        return ""
+    clauses = ", or when ".join(found["mistake"] for found in rows)
+    return f"\nThis is what comes out when {clauses}.\nRead: {rows[0]['link']}"
+
+
+__all__ = ["CheckFailed", "check", "sentence"]

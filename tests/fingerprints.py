@@ -1,0 +1,64 @@
+"""Write autograder/fingerprints.json: what the registered mistakes give in each visible claim."""
+import json
+import sys
+from typing import Any
+
+import yaml
+
+from autograder.checks import Failed
+from autograder.fingerprints import FILE, encode
+from autograder.limits import TimeUp, quiet, time_limit
+from autograder.strip import ROOT, build_reference
+from autograder.suites import checks_of, run_one
+from autograder.table import chapters, exercise
+
+
+def book_address() -> str:
+    """Where the published book lies: html.baseurl of _config.yml, the one place that knows."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    return config["html"]["baseurl"].rstrip("/") + "/chapters/"
+
+
+def collect() -> dict[str, Any]:
+    """Run every mistake through the visible checks of its exercise and keep its small outputs."""
+    from tests.mutants import mutants_of
+
+    found: dict[str, Any] = {}
+    for chapter in chapters().values():
+        for mutant in mutants_of(chapter.module):
+            row = exercise(mutant.exercise)
+            see = f"{row.chapter}.html#{mutant.see or row.see}"
+            for check in checks_of(mutant.exercise):
+                failure = _failure(check, mutant.implementation)
+                output = encode(failure.actual) if failure and failure.actual is not None else None
+                if failure is None or output is None:
+                    continue
+                entry = {"hint": failure.hint, "mistake": mutant.mistake, "see": see, "output": output}
+                rows = found.setdefault(mutant.exercise, {}).setdefault(check.__name__, [])
+                if entry not in rows:
+                    rows.append(entry)
+    return {"book": book_address(), "exercises": found}
+
+
+def _failure(check: Any, implementation: Any) -> Failed | None:
+    try:
+        with quiet(), time_limit(20):
+            run_one(check, implementation)
+    except Failed as failure:
+        return failure
+    except (Exception, TimeUp):
+        return None
+    return None
+
+
+def text() -> str:
+    """The file's text."""
+    return json.dumps(collect(), indent=0, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Generate autograder/fingerprints.json from the registered mistakes."""
+    sys.path.insert(0, str(build_reference()))
+    FILE.write_text(text(), encoding="utf-8")
+    print(f"wrote {FILE.relative_to(ROOT)}")
+    return 0
