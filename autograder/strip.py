@@ -80,8 +80,9 @@ def generate(transform: Callable[[str, str], str], target: Path, source: Path = 
             goal.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, goal)
             written.append(goal)
-    for stale in [p for p in (*target.glob("*.py"), *target.glob("js/*")) if not (source / p.relative_to(target)).exists()]:
-        stale.unlink()
+    for path in (*target.glob("*.py"), *target.glob("js/*")):
+        if not (source / path.relative_to(target)).exists():
+            path.unlink()
     return written
 
 
