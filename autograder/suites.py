@@ -94,12 +94,14 @@ def run(found: list[Check], implementation: Any, passed: Callable[[str], None] =
         try:
             run_one(check, watched)
         except BaseException as error:
+            if facts and isinstance(error, Failed):
+                break  # a changed argument explains a wrong value, not the other way round
             error.sentence = sentence(check)  # type: ignore[attr-defined]
             raise
         passed(sentence(check))
+    if facts:
+        failure = Failed(facts[0])
+        failure.sentence = sideeffects.SENTENCE  # type: ignore[attr-defined]
+        raise failure
     if found:
-        if facts:
-            failure = Failed(facts[0])
-            failure.sentence = sideeffects.SENTENCE  # type: ignore[attr-defined]
-            raise failure
         passed(sideeffects.SENTENCE)
