@@ -3,6 +3,9 @@ import importlib
 import sys
 
 COMMANDS = {
+    "course": "autograder.course:main",
+    "leaks": "autograder.course:leaks_main",
+    "formgrader": "autograder.formgrader:main",
     "strip": "autograder.strip:main",
     "fingerprints": "tests.fingerprints:main",
 }

@@ -31,6 +31,8 @@ def check(name: str, suite: str = "visible") -> None:
     row = exercise(name)
     found = checks_of(name, suite)
     if not found and suite == "hidden":
+        if os.environ.get("NBGRADER_EXECUTION") == "autograde":  # a cell without an error gets full marks
+            raise CheckFailed(f"{name}: no hidden checks here. Grade in the course's folder, with its configuration.")
         print(f"{name}: these checks run when your work is graded.")
         return
     try:

@@ -1,0 +1,56 @@
+"""Settings of nbgrader for this course. Written by the course command; your own go to my_nbgrader_config.py."""
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+COURSE = tomllib.loads((HERE / "course.toml").read_text(encoding="utf-8"))
+sys.path.insert(0, str(HERE / "private"))
+
+from grading import ExecuteGraded, MendNotebook  # noqa: E402
+from nbconvert.preprocessors import ClearMetadataPreprocessor  # noqa: E402
+from nbgrader.preprocessors import (  # noqa: E402
+    AssignLatePenalties,
+    CheckCellMetadata,
+    ClearOutput,
+    DeduplicateIds,
+    LimitOutput,
+    OverwriteCells,
+    OverwriteKernelspec,
+    SaveAutoGrades,
+)
+
+# Kernels that grade inherit these. Without them a hidden grade cell only says that it runs when graded.
+os.environ["AUTOGRADER_HIDDEN"] = str(HERE / "private" / "hidden")
+os.environ["AUTOGRADER_SECRET"] = COURSE["secret"]
+os.environ["AUTOGRADER_TIME_LIMIT"] = str(COURSE.get("check_seconds", 20))
+os.environ["GPTLIB_BUDGET"] = "smoke"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
+c.CourseDirectory.root = str(HERE)
+c.CourseDirectory.course_id = COURSE["course_id"]
+
+# The files that learners edit are graded as they come. All others are put back from source/.
+c.Autograde.exclude_overwriting = EXCLUDE_OVERWRITING  # type: ignore[name-defined]  # noqa: F821
+
+# A duplicated, deleted or altered grade cell is mended before nbgrader looks at it; see private/grading.py.
+c.Autograde.sanitize_preprocessors = [
+    ClearOutput, MendNotebook, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata
+]  # fmt: skip
+c.Autograde.autograde_preprocessors = [
+    ExecuteGraded, ClearMetadataPreprocessor, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata
+]  # fmt: skip
+c.ExecuteGraded.everything = COURSE.get("run", "graded") == "all"
+c.ExecuteGraded.timeout = int(COURSE.get("cell_seconds", 120))
+
+# Archives for `nbgrader zip_collect`: downloaded/ASSIGNMENT/archive/LEARNER.zip, as `submit` makes them.
+c.FileNameCollectorPlugin.named_regexp = (
+    r".*/extracted/(?P<student_id>[^/]+)/(?:[^/]+/)?(?P<file_id>(?:gptlib/)?[^/]+)$"
+)
+c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".py"]
+
+own = HERE / "my_nbgrader_config.py"
+if own.exists():
+    exec(compile(own.read_text(encoding="utf-8"), str(own), "exec"))
