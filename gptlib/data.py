@@ -35,8 +35,8 @@ def load(name: str) -> Any:
 def shakespeare(split: str = "all") -> dict[str, str]:
     """Return Shakespeare's works in modern spelling, {title: text}, all of it or one side of a fixed split.
 
-    Whole plays are held out, so that no sentence of a held-out play has been seen: one comedy, one history, one
-    tragedy and one romance (`HELD_OUT`), about a tenth of the text, whose characters appear in no other play.
+    Whole plays are held out, not random lines: one comedy, one history, one tragedy and one romance (`HELD_OUT`),
+    about a tenth of the text, whose people appear in no other play.
 
     Args:
         split: "all" (42 works), "train" (38) or "held-out" (4 plays).
@@ -91,7 +91,7 @@ SOURCES = {
             licence="texts: public domain; package: code MIT, everything else CC BY 2.5 (Open Knowledge Foundation)",
             citations=("openshakespeare2008",),
             online="[tiny Shakespeare](https://github.com/karpathy/char-rnn/tree/master/data/tinyshakespeare), "
-            "the 1.1 MB extract that many tutorials use",
+            "the 1.1 MB sample of the plays that many tutorials use",
         ),
         Source(
             name="gpt2",

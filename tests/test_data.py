@@ -480,6 +480,19 @@ def test_the_table_is_complete(name, real_cache):
         assert f"{{{key}," in bibliography
 
 
+def test_the_page_names_every_source_with_all_that_the_table_holds(real_cache):
+    from chapters._book.data_page import page
+
+    text = page()
+    for name, entry in data.SOURCES.items():
+        part = text.partition(f"(data-{name})=")[2].partition("\n## ")[2].partition("\n## ")[0]
+        carrier = f"{entry.project}=={entry.version}"
+        for fact in (entry.sha256, entry.file, entry.licence, entry.about, carrier, *entry.citations, *entry.members):
+            assert fact in part, (name, fact)
+    assert "42 texts, 5,057,239 characters" in text and "`[15496, 995]`" in text
+    assert all(title in text for title in data.HELD_OUT)
+
+
 def test_no_index_address_in_the_code():
     host = urlsplit(PYPI_SIMPLE_ENDPOINT).hostname
     for module in ("data.py", "download.py"):
