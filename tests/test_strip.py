@@ -38,7 +38,8 @@ def test_the_stub_raises_with_the_exercises_name():
     assert "SOLUTION" not in stub and "2 * x" not in stub
     made = {}
     exec(stub, made)
-    for name, call in {"toy.double": lambda: made["double"](1), "toy.Adder": lambda: made["Adder"](1).forward(2)}.items():
+    calls = {"toy.double": lambda: made["double"](1), "toy.Adder": lambda: made["Adder"](1).forward(2)}
+    for name, call in calls.items():
         with pytest.raises(NotImplementedError, match=name):
             call()
 
@@ -56,7 +57,7 @@ def test_the_reference_is_the_text_without_markers():
         ("    # END SOLUTION\n\n\n", "\n\n", "region"),
         ("    # BEGIN SOLUTION\n    return", "    return", "no partner"),
         ("    return 2 * x", "    # BEGIN SOLUTION\n    return 2 * x", "inside another"),
-        ("return 2 * x\n", "return 2 * x\n    # END SOLUTION\n    # BEGIN SOLUTION\n    pass\n", "two solution regions"),
+        ("2 * x\n", "2 * x\n    # END SOLUTION\n    # BEGIN SOLUTION\n    pass\n", "two solution regions"),
         ('"""Toy."""', '"""Toy."""\n# BEGIN SOLUTION\nx = 1\n# END SOLUTION', "inside one function"),
     ],
 )
