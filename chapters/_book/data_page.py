@@ -52,17 +52,17 @@ def page() -> str:
         gptlib.download.DataError: a source can neither be found in the cache nor fetched.
     """
     loaded = {name: data.load(name) for name in data.SOURCES}
-    parts = [INTRODUCTION, overview(loaded)]
+    parts = [INTRODUCTION, overview()]
     parts += [section(source, loaded[name]) for name, source in data.SOURCES.items()]
     return "\n".join([*parts, HANDLING])
 
 
-def overview(loaded: dict[str, Any]) -> str:
-    """Return one row a source: what to call, what comes, how much is downloaded, whose it is."""
-    rows = [["Data", "In a notebook", "Holds", "Download", "Licence"]]
+def overview() -> str:
+    """Return one row a source: what to call, how much is downloaded, and the licence."""
+    rows = [["Data", "In a notebook", "Download", "Licence"]]
     for name, source in data.SOURCES.items():
         title = f"[{source.title}](data-{name})"
-        rows.append([title, f'`data.load("{name}")`', holds(loaded[name]), megabytes(source), source.licence])
+        rows.append([title, f'`data.load("{name}")`', megabytes(source), source.licence])
     return table(rows, ":header-rows: 1")
 
 
@@ -73,13 +73,16 @@ def section(source: Source, content: Any) -> str:
         ["Carrier", f"`{source.project}=={source.version}` on the Python package index"],
         ["File", f"`{source.file}`, {megabytes(source)}"],
         ["SHA-256", f"`{source.sha256[:12]}…`"],
-        ["Read out of it", ", ".join(f"`{member}`" for member in source.members)],
         ["Licence", source.licence],
         ["Cite", f"{{cite:p}}`{','.join(source.citations)}`"],
     ]
     if source.online:
         rows.append(["See also", f"{source.online}; not used by this course"])
-    digest = f":::{{dropdown}} The SHA-256 in full\n```text\n{source.sha256}  {source.file}\n```\n:::\n"
+    members = "\n".join(source.members)
+    digest = (
+        ":::{dropdown} The SHA-256 in full, and what is read out of the file\n"
+        f"```text\n{source.sha256}  {source.file}\n```\n\n```text\n{members}\n```\n:::\n"
+    )
     extra = split(content) if source.name == "shakespeare" else ""
     heading = f"(data-{source.name})=\n## {source.title}\n\n{source.about}\n"
     return "\n".join([heading, table(rows, ":stub-columns: 1"), digest, extra])
