@@ -9,6 +9,8 @@ COMMANDS = {
     "vendor": "chapters._book.vendor:main",
     "notebooks": "chapters._book.notebook:main",
     "results": "chapters._book.results:main",
+    "pages": "chapters._book.pages:main",
+    "scaffold": "chapters._book.scaffold:main",
 }
 
 

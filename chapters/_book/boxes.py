@@ -228,9 +228,18 @@ def _cell(page: Page, tokens: Sequence[Token]) -> str:
     return page.inline(tokens[1].children or []).replace("|", r"\|") if tokens else ""
 
 
+def lineage(page: Page, box: DirectiveText) -> str:
+    """{lineage} node: one line of the family tree; the drawing is in the book."""
+    from chapters._book import tree
+
+    if not box.argument:
+        raise ValueError("{lineage} in a chapter names its node")
+    return f"*Family tree:* {tree.text(box.argument)} · [the whole tree]({page.site.page_url('chapters/index')})"
+
+
 BOXES: dict[str, Callable[[Page, DirectiveText], str]] = {
     "task": task, "answer": misplaced_answer, "code-cell": misplaced_code, "quiz": quiz, "record": record,
     "dropdown": dropdown, "admonition": admonition, "math": math, "image": image, "figure": figure,
-    "list-table": list_table,
+    "list-table": list_table, "lineage": lineage,
     **{name: named(name.capitalize()) for name in ("note", "tip", "warning", "important")},
 }  # fmt: skip
