@@ -1,0 +1,227 @@
+"""The book's generated pages: notation, kill matrix, data sources, written to chapters/_generated/.
+
+Nothing in them is typed by hand that stands somewhere else: letters come from the modules' `Axes:` paragraphs,
+names from their signatures, the matrix from running every registered mistake, sources from the data table.
+"""
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from autograder.table import chapters, exercises
+
+ROOT = Path(__file__).parents[2]
+TARGET = ROOT / "chapters" / "_generated"
+MATRIX = ROOT / "build" / "kill_matrix.json"
+AXES = re.compile(r"^Axes:\n((?:[ ]{4}.*\n?)+)", re.M)
+
+# The names for sizes that GPT-3's Table 2.1 made customary, and three that it lacks.
+CONFIG_NAMES = {
+    "n_layers": "number of layers",
+    "d_model": "width of the model: the length of a token's vector, axis D",
+    "n_heads": "number of attention heads, axis H",
+    "d_head": "width of one head, axis K; $d_k$ in the paper {cite:p}`vaswani2017`",
+    "d_ff": "width of the feed-forward layer",
+    "vocab_size": "number of tokens in the vocabulary, axis V",
+    "context_length": "the longest context that a model can read, in tokens",
+}
+
+NOTATION = """\
+(notation)=
+# Notation
+
+This page is generated from the library: a letter means one thing in the whole book, and a build that finds two
+meanings stops.
+
+## Axes
+
+A tensor's shape is written with one capital letter an axis. `(B, T, D)` is a batch of B sequences, each of T
+positions, each position a vector of D numbers; `(..., T, K)` leaves open what stands before. The shapes in every
+docstring use these letters, and a test runs the code and compares.
+
+{axes}
+
+## Sizes
+
+In code, sizes have these names. They are those of the GPT-3 paper's Table 2.1 {{cite:p}}`brown2020` where it has one.
+
+{sizes}
+
+## Conventions
+
+- Tensors are named by words (`query`, `scores`, `logits`), in formulas by letters ($Q$, $K$, $V$ are the matrices of
+  queries, keys and values).
+- A mask is Boolean. `True` means: this position may be looked at.
+- $\\log$ is the natural logarithm, so a cross-entropy is in nats; divide by $\\log 2$ for bits.
+- Vectors are rows, as in the code: a layer computes $x W$, not $W x$.
+"""
+
+HOW_TO_READ = """\
+(kill-matrix)=
+# What the checks catch
+
+A check that no wrong answer fails is worthless. So for every exercise this course keeps a list of mistakes that
+learners make, each as complete code, and runs the checks on all of them. This page is the result of that run.
+
+Read a row like this: if you make the mistake on the left, the *visible* check in the third column fails in your
+notebook and tells you so; the *hidden* check in the last column fails when your work is graded. A dash means that
+this suite cannot tell. Some mistakes are left to the hidden checks on purpose: they show only at sizes or values
+that a hand-worked example does not have. No mistake may pass both. "Forms" counts the different pieces of code in
+which we wrote the same mistake.
+
+## Totals
+
+{totals}
+"""
+
+
+def notation(source: Path = ROOT / "solutions") -> str:
+    """The notation page as Markdown.
+
+    Raises:
+        ValueError: two modules give one letter different meanings.
+    """
+    meanings = axes(source)
+    letters = [[f"**{letter}**", m, ", ".join(map(link, ms))] for letter, (m, ms) in sorted(meanings.items())]
+    used = names(source)
+    sizes = [[f"`{n}`", m, ", ".join(map(link, used[n]))] for n, m in CONFIG_NAMES.items() if n in used]
+    return NOTATION.format(
+        axes=table(["Letter", "Axis", "Used in"], letters), sizes=table(["Name", "Size", "Used in"], sizes)
+    )
+
+
+def axes(source: Path) -> dict[str, tuple[str, list[str]]]:
+    """Map each axis letter to its meaning and the modules that declare it.
+
+    Raises:
+        ValueError: two modules give one letter different meanings, or a line of an `Axes:` paragraph is not `X: words`.
+    """
+    found: dict[str, tuple[str, list[str]]] = {}
+    for path in sorted(source.glob("*.py")):
+        paragraph = AXES.search((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "") + "\n")
+        for line in paragraph[1].splitlines() if paragraph else []:
+            letter, colon, meaning = line.strip().partition(": ")
+            if not colon or not re.fullmatch(r"[A-Z]", letter):
+                raise ValueError(f"{path.name}: a line of the Axes paragraph reads `X: words`, got {line.strip()!r}")
+            known, modules = found.setdefault(letter, (meaning, []))
+            if known != meaning:
+                raise ValueError(f"axis {letter} is {known!r} in {modules[0]} but {meaning!r} in {path.stem}")
+            modules.append(path.stem)
+    return found
+
+
+def names(source: Path) -> dict[str, list[str]]:
+    """Map each size name of CONFIG_NAMES to the modules whose parameters or fields use it."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(source.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        arguments = {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+        targets = {n.target for n in ast.walk(tree) if isinstance(n, ast.AnnAssign)}
+        fields = {t.id for t in targets if isinstance(t, ast.Name)}
+        for name in (arguments | fields) & set(CONFIG_NAMES):
+            found.setdefault(name, []).append(path.stem)
+    return found
+
+
+def link(module: str) -> str:
+    """A module's name, linked to its chapter where there is one."""
+    for chapter in chapters().values():
+        if chapter.module == module and (ROOT / "chapters" / f"{chapter.name}.md").exists():
+            return f"{{doc}}`{module} </chapters/{chapter.name}>`"
+    return f"`{module}`"
+
+
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
+    """A Markdown table; bars inside cells are escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in line) + " |" for line in lines)
+
+
+def kill_matrix(rows: list[dict] | None = None) -> str:
+    """The kill matrix page as Markdown.
+
+    Args:
+        rows: what tests/kill_matrix.py writes; by default its file, made anew if older than what it depends on.
+    """
+    rows = rows if rows is not None else matrix_rows()
+    titles = {name: e.title for name, e in exercises().items()}
+    by_exercise: dict[str, list[dict]] = {}
+    for row in rows:
+        by_exercise.setdefault(row["exercise"], []).append(row)
+    totals = [[f"[{titles.get(e, e)}](kill-{slug(e)})", *counts(found)] for e, found in by_exercise.items()]
+    totals.append(["**All**", *(f"**{c}**" for c in counts(rows))])
+    head = ["Exercise", "Mistakes", "Forms", "Forms caught by visible checks", "Forms caught by hidden checks"]
+    parts = [HOW_TO_READ.format(totals=table(head, totals))]
+    for name, found in by_exercise.items():
+        body = [[sentence(m), str(n), v, h] for m, n, v, h in merged(found)]
+        parts.append(f"(kill-{slug(name)})=\n## `{name}`\n")
+        parts.append(table(["When …", "Forms", "Visible check that fails", "Hidden check that fails"], body) + "\n")
+    return "\n".join(parts)
+
+
+def slug(name: str) -> str:
+    """An exercise's name as a label."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())
+
+
+def counts(rows: list[dict]) -> list[str]:
+    """Numbers of mistakes, of code forms, and of forms that each suite caught."""
+    caught = [sum(row[suite] is not None for row in rows) for suite in ("visible", "hidden")]
+    return [str(n) for n in (len({(r["exercise"], r["mistake"]) for r in rows}), len(rows), *caught)]
+
+
+def merged(rows: list[dict]) -> list[tuple[str, int, str, str]]:
+    """One line a mistake: how many forms it has, and which checks caught them."""
+    lines = []
+    for mistake in dict.fromkeys(row["mistake"] for row in rows):
+        forms = [row for row in rows if row["mistake"] == mistake]
+        cells = []
+        for suite in ("visible", "hidden"):
+            caught = dict.fromkeys(sentence(row[suite]) if row[suite] else "—" for row in forms)
+            cells.append(" / ".join(caught))
+        lines.append((mistake, len(forms), *cells))
+    return lines
+
+
+def sentence(text: str) -> str:
+    """Plain text for a table cell: what Markdown would take for markup is escaped, code stays code."""
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(p if p.startswith("`") else re.sub(r"([*_$<\[\]{}\\])", r"\\\1", p) for p in parts)
+
+
+def matrix_rows() -> list[dict]:
+    """Read build/kill_matrix.json, running the mistakes first if it is missing or older than the code it is about."""
+    folders = ["solutions", "autograder/visible", "autograder/hidden", "tests/mutants"]
+    sources = [path for folder in folders for path in (ROOT / folder).glob("*.py")]
+    if not MATRIX.exists() or MATRIX.stat().st_mtime < max(path.stat().st_mtime for path in sources):
+        subprocess.run([sys.executable, "-m", "tests.kill_matrix"], cwd=ROOT, check=True)
+    return json.loads(MATRIX.read_text(encoding="utf-8"))
+
+
+def data_sources() -> str:
+    """The page of data sources."""
+    from chapters._book.data_page import page
+
+    return page()
+
+
+PAGES: dict[str, Callable[[], str]] = {"notation": notation, "kill_matrix": kill_matrix, "data_sources": data_sources}
+
+
+def main(argv: list[str]) -> int:
+    """Write the generated pages (or only those named) to chapters/_generated/."""
+    unknown = [name for name in argv if name not in PAGES]
+    if unknown:
+        print(f"no generated page is called {', '.join(unknown)}; there are {', '.join(PAGES)}")
+        return 2
+    TARGET.mkdir(parents=True, exist_ok=True)
+    for name in argv or PAGES:
+        text = PAGES[name]()
+        path = TARGET / f"{name}.md"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
