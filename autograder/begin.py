@@ -16,7 +16,6 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-DRIVE = Path("/content/drive")
 ON_COLAB = "google.colab" in sys.modules
 
 
@@ -63,7 +62,7 @@ def begin() -> None:
 
 def _colab(folder: Path) -> None:
     print(f'To edit an exercise here: from google.colab import files; files.view("{folder}/attention.py")')
-    if folder.is_relative_to(DRIVE):
+    if "MyDrive" in folder.parts:
         print("Your work is kept in your Google Drive.")
         return
     bar = "!" * 100
