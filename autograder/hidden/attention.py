@@ -1,0 +1,377 @@
+"""What grading checks of attention: PyTorch's own attention as oracle, outputs and gradients, many regimes."""
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear, scaled_dot_product_attention
+
+from autograder.checks import checks, same
+
+F64 = torch.float64
+
+
+def normal(generator: torch.Generator, *shape: int, dtype: torch.dtype = F64) -> Tensor:
+    """Standard normal numbers."""
+    return torch.randn(*shape, generator=generator, dtype=dtype)
+
+
+def some(generator: torch.Generator, *shape: int, share: float = 0.6) -> Tensor:
+    """Booleans, True with probability `share`."""
+    return torch.rand(*shape, generator=generator) < share
+
+
+def triangle(rows: int, offset: int) -> Tensor:
+    """A causal mask entry by entry."""
+    return torch.tensor([[s <= t + offset for s in range(offset + rows)] for t in range(rows)])
+
+
+def oracle(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+    """PyTorch's attention; a row that may look nowhere is kept from it and gives zeros."""
+    if mask is None:
+        return scaled_dot_product_attention(query, key, value)
+    some_key = mask.any(dim=-1, keepdim=True)
+    out = scaled_dot_product_attention(query, key, value, mask | ~some_key)
+    return torch.where(some_key, out, torch.zeros((), dtype=out.dtype))
+
+
+def gradients(out: Tensor, leaves: Sequence[Tensor], cotangent: Tensor) -> list[Tensor]:
+    """Gradients of the leaves; zeros where the output does not depend on them."""
+    if not out.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    return list(torch.autograd.grad(out, leaves, cotangent, allow_unused=True, materialize_grads=True))
+
+
+def compare(
+    attend, inputs: Sequence[Tensor], mask: Tensor | None, cotangent: Tensor, hint: str, atol: float = 1e-10
+) -> None:
+    """Claim that output and gradients equal the oracle's, for query, key and value as given in `inputs`."""
+    peers = [x.clone().requires_grad_() for x in inputs]
+    expected = oracle(peers[0], peers[1], peers[2], mask)
+    leaves = [x.detach().requires_grad_() for x in inputs]
+    out = attend(*leaves) if mask is None else attend(*leaves, mask)
+    same(out, expected, hint, atol=atol)
+    found = zip(gradients(out, leaves, cotangent), gradients(expected, peers, cotangent), strict=True)
+    for name, (actual, true) in zip(("query", "key", "value"), found, strict=True):
+        same(actual, true, f"{hint} (the gradient of {name})", atol=atol)
+
+
+@checks("attention.causal_mask")
+def masks_of_many_sizes(causal_mask):
+    """Masks of many lengths and offsets equal a loop over their entries."""
+    for length, offset in itertools.product((1, 2, 3, 5, 8, 37), (0, 1, 2, 7, 40)):
+        same(causal_mask(length, offset), triangle(length, offset), f"length {length}, offset {offset}")
+
+
+@checks("attention.causal_mask")
+def drawn_sizes(causal_mask, generator):
+    """So do masks of sizes that change with the course."""
+    sizes = torch.randint(1, 90, (12, 2), generator=generator).tolist()
+    for length, offset in sizes:
+        same(causal_mask(length, offset=offset), triangle(length, offset), f"length {length}, offset {offset}")
+        whole = causal_mask(offset + length)
+        same(causal_mask(length, offset), whole[offset:], "An offset gives the last rows of the whole mask.")
+
+
+@checks("attention.attend")
+def it_agrees_with_torch(attend, generator):
+    """Without a mask, outputs and gradients are those of PyTorch, from tiny to prime sizes."""
+    shapes = [
+        ((), 1, 1, 1, 1), ((), 2, 3, 1, 2), ((1,), 1, 5, 3, 2), ((2, 3), 5, 7, 11, 13), ((3, 2), 7, 5, 13, 11),
+        ((2, 1, 3), 3, 2, 5, 7), ((1, 1), 4, 1, 2, 3), ((2, 2), 6, 6, 6, 6), ((4,), 2, 3, 4, 5),
+    ]
+    drawn = [
+        (normal(generator, *b, t, k), normal(generator, *b, s, k), normal(generator, *b, s, v))
+        for b, t, s, k, v in shapes
+    ]
+    cotangents = [normal(generator, *b, t, v) for b, t, _, _, v in shapes]
+    for one, cotangent, shape in zip(drawn, cotangents, shapes, strict=True):
+        compare(attend, one, None, cotangent, f"(batch axes, T, S, K, U) = {shape}")
+
+
+@checks("attention.attend")
+def masks_of_every_shape(attend, generator):
+    """With masks of any shape that broadcasts, outputs and gradients are those of PyTorch."""
+    q, k, v = (normal(generator, 2, 3, n, w) for n, w in ((5, 7), (11, 7), (11, 3)))
+    masks = {
+        "one for all": some(generator, 5, 11), "per batch entry": some(generator, 2, 1, 5, 11),
+        "per head": some(generator, 3, 5, 11), "padding": some(generator, 2, 1, 1, 11),
+        "per key": some(generator, 1, 11), "everything": some(generator, 2, 3, 5, 11),
+        "nothing hidden": torch.ones(5, 11, dtype=torch.bool), "one key left": torch.eye(5, 11, dtype=torch.bool),
+    }
+    cotangent = normal(generator, 2, 3, 5, 3)
+    for name, mask in masks.items():
+        compare(attend, (q, k, v), mask, cotangent, f"mask: {name}, shape {tuple(mask.shape)}")
+    squares = [normal(generator, 3, 6, 4) for _ in range(4)]
+    compare(attend, squares[:3], triangle(6, 0), squares[3], "causal mask")
+    cached = normal(generator, 3, 2, 4)
+    compare(attend, (cached, *squares[1:3]), triangle(2, 4), squares[3][:, :2], "causal mask with offset")
+
+
+@checks("attention.attend")
+def rows_that_may_look_nowhere(attend, generator):
+    """Rows without any key give zeros and send nothing back, whatever the numbers are."""
+    for scale in (1.0, 100.0):
+        q, k, v = (normal(generator, 2, n, 5) for n in (4, 6, 6))
+        mask = some(generator, 2, 4, 6)
+        mask[0, 1] = mask[1, 3] = mask[1, 0] = False
+        mask[0, 0] = True
+        cotangent = normal(generator, 2, 4, 5)
+        compare(attend, (q * scale, k * scale, v), mask, cotangent, "Some rows see no key at all.")
+        compare(attend, (q, k, v), torch.zeros(1, 6, dtype=torch.bool), cotangent, "No query sees any key.")
+        compare(attend, (q, k, v), torch.zeros(4, 6, dtype=torch.bool), cotangent, "No query sees any key.")
+
+
+@checks("attention.attend")
+def scores_of_ten_thousand(attend, generator):
+    """Scores of ten thousand, both signs, overflow nowhere."""
+    q, k, v, cotangent = (100 * normal(generator, 2, n, 4) for n in (5, 7, 7, 5))
+    mask = some(generator, 5, 7)
+    for query, key, hidden in ((q, k, None), (-q, k, mask), (q, k.abs(), mask), (-q.abs(), k.abs(), mask)):
+        compare(attend, (query, key, v), hidden, cotangent, "Scores of the order of 10,000.", atol=1e-8)
+
+
+@checks("attention.attend")
+def memory_order_does_not_matter(attend, generator):
+    """Transposed and strided inputs are as good as contiguous ones."""
+    q, k, v = (normal(generator, 2, n, 3, w).transpose(1, 2) for n, w in ((5, 7), (11, 7), (11, 3)))
+    cotangent, mask = normal(generator, 2, 5, 3, 3).transpose(1, 2), some(generator, 11, 5).t()
+    compare(attend, (q, k, v), None, cotangent, "Non-contiguous inputs.")
+    compare(attend, (q, k, v), mask, cotangent, "Non-contiguous inputs and mask.")
+    compare(attend, (q[..., ::2, :], k, v[..., ::3]), mask[::2], cotangent[..., ::2, ::3], "Strided inputs.")
+
+
+@checks("attention.attend")
+def no_gradient_from_the_future(attend, generator):
+    """Under a causal mask no output depends on a later position: gradients there are exactly zero."""
+    q, k, v, pick = (normal(generator, 6, 3) for _ in range(4))
+    mask = triangle(6, 0)
+    for t in range(6):
+        leaves = [x.clone().requires_grad_() for x in (q, k, v)]
+        out = attend(*leaves, mask)
+        found = torch.autograd.grad((out[t] * pick[t]).sum(), leaves)
+        future = [g[t + 1 :] for g in found]
+        hint = f"Output {t} depends on positions after {t}."
+        same(future, [torch.zeros(5 - t, 3, dtype=F64)] * 3, hint, rtol=0, atol=0)
+        past = found[2][: t + 1].abs().sum(-1) > 0
+        same(past, torch.ones(t + 1, dtype=torch.bool), f"Output {t} ignores a value it may look at.")
+
+
+@checks("attention.attend")
+def what_attention_does_not_notice(attend, generator):
+    """The order of the keys, a shift of all keys, and a factor moved from query to key change nothing."""
+    q, k, v = normal(generator, 2, 5, 3), normal(generator, 2, 7, 3), normal(generator, 2, 7, 4)
+    order, shift, mask = torch.randperm(7, generator=generator), normal(generator, 3), some(generator, 2, 5, 7)
+    out, expected = attend(q, k, v, mask), oracle(q, k, v, mask)
+    same(out, expected, "random numbers with a mask")
+    same(attend(q, k[:, order], v[:, order], mask[..., order]), expected, "Keys and values in another order.")
+    same(attend(q, k + shift, v, mask), expected, "The same vector added to every key.")
+    same(attend(q * 8, k / 8, v, mask), expected, "Query times 8, key divided by 8.")
+    seen = mask.any(-1, keepdim=True).to(F64).expand(2, 5, 4)
+    same(attend(q, k, torch.ones_like(v), mask), seen, "The weights of a row do not sum to 1.")
+
+
+@checks("attention.attend")
+def single_precision(attend, generator):
+    """Float32 works too, also with large scores and empty rows."""
+    q, k, v = (normal(generator, 2, 3, n, 8, dtype=torch.float32) for n in (5, 7, 7))
+    mask = some(generator, 5, 7)
+    mask[2] = False
+    same(attend(q, k, v, mask), oracle(q, k, v, mask), "float32", rtol=1e-5, atol=1e-5)
+    out = attend(40 * q, 40 * k, v, mask)
+    same(out.isfinite().all().item(), True, "float32 with large scores: infinite or NaN.")
+
+
+@checks("attention.split_heads")
+def every_head_is_its_slice(split_heads, generator):
+    """Head h equals the slice h·K … (h + 1)·K of the features, for any sizes and memory order."""
+    sizes = (((), 1, 1, 1), ((2,), 5, 3, 7), ((1,), 1, 2, 3), ((3, 2), 7, 5, 2), ((2, 1, 3), 4, 1, 6))
+    for lead, length, heads, width in sizes:
+        x = normal(generator, *lead, length, heads * width)
+        expected = torch.stack([x[..., h * width : (h + 1) * width] for h in range(heads)], dim=-3)
+        hint = f"shape {tuple(x.shape)}, {heads} heads"
+        same(split_heads(x, heads), expected, hint)
+        turned = x.transpose(-1, -2).contiguous().transpose(-1, -2)
+        same(split_heads(turned, heads), expected, hint + ", not contiguous")
+
+
+@checks("attention.split_heads")
+def splitting_has_the_right_gradient(split_heads, generator):
+    """Gradients go back to the features they came from."""
+    x, weight = normal(generator, 2, 5, 6), normal(generator, 2, 3, 5, 2)
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad((split_heads(leaf, 3) * weight).sum(), leaf)
+    expected = torch.cat([weight[:, h] for h in range(3)], dim=-1)
+    same(gradient, expected, "The gradient of the sum of products.")
+
+
+@checks("attention.merge_heads")
+def heads_are_concatenated(merge_heads, generator):
+    """The result is the concatenation of the heads, for any sizes and memory order."""
+    sizes = (((), 1, 1, 1), ((2,), 3, 5, 7), ((1,), 2, 1, 3), ((3, 2), 5, 7, 2), ((2, 1, 3), 1, 4, 6))
+    for lead, heads, length, width in sizes:
+        x = normal(generator, *lead, heads, length, width)
+        expected = torch.cat([x[..., h, :, :] for h in range(heads)], dim=-1)
+        hint = f"shape {tuple(x.shape)}"
+        same(merge_heads(x), expected, hint)
+        turned = x.transpose(-1, -3).contiguous().transpose(-1, -3)
+        same(merge_heads(turned), expected, hint + ", not contiguous")
+
+
+@checks("attention.merge_heads")
+def merging_has_the_right_gradient(merge_heads, generator):
+    """Gradients go back to the heads they came from."""
+    x, weight = normal(generator, 2, 3, 5, 2), normal(generator, 2, 5, 6)
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad((merge_heads(leaf) * weight).sum(), leaf)
+    expected = torch.stack([weight[..., 2 * h : 2 * h + 2] for h in range(3)], dim=1)
+    same(gradient, expected, "The gradient of the sum of products.")
+
+
+PARTS = ("query", "key", "value", "output")
+State = dict[str, Tensor]
+
+
+def drawn_state(generator: torch.Generator, width: int, bias: bool = True, dtype: torch.dtype = F64) -> State:
+    """Weights for a layer of ours; drawn by the check, never taken from the learner's layer."""
+    state = {f"{part}.weight": normal(generator, width, width, dtype=dtype) / width**0.5 for part in PARTS}
+    if bias:
+        state |= {f"{part}.bias": normal(generator, width, dtype=dtype) for part in PARTS}
+    return state
+
+
+def ours(MultiHeadAttention, state: State, n_heads: int):
+    """The learner's layer with these weights."""
+    weight, bias = state["query.weight"], "query.bias" in state
+    layer = MultiHeadAttention(weight.size(0), n_heads, bias=bias).to(weight.dtype)
+    layer.load_state_dict({name: value.clone() for name, value in state.items()})
+    return layer
+
+
+def torchs(state: State, n_heads: int) -> torch.nn.MultiheadAttention:
+    """PyTorch's layer with these weights."""
+    weight, bias = state["query.weight"], "query.bias" in state
+    layer = torch.nn.MultiheadAttention(weight.size(0), n_heads, bias=bias, batch_first=True, dtype=weight.dtype)
+    joined = {"out_proj.weight": state["output.weight"]}
+    joined["in_proj_weight"] = torch.cat([state[f"{part}.weight"] for part in PARTS[:3]])
+    if bias:
+        joined["out_proj.bias"] = state["output.bias"]
+        joined["in_proj_bias"] = torch.cat([state[f"{part}.bias"] for part in PARTS[:3]])
+    layer.load_state_dict(joined)
+    return layer
+
+
+def all_gradients(
+    layer: torch.nn.Module, out: Tensor, inputs: list[Tensor], cotangent: Tensor
+) -> tuple[list[Tensor], State]:
+    """The gradients of the inputs and, by name, of the parameters."""
+    names, parameters = zip(*layer.named_parameters(), strict=True)
+    found = gradients(out, [*inputs, *parameters], cotangent)
+    return found[: len(inputs)], dict(zip(names, found[len(inputs) :], strict=True))
+
+
+def as_ours(theirs: State) -> State:
+    """PyTorch's parameter gradients under our names."""
+    found = {"output" + name.removeprefix("out_proj"): g for name, g in theirs.items() if "out_proj" in name}
+    for kind in ("weight", "bias"):
+        if f"in_proj_{kind}" in theirs:
+            thirds = theirs[f"in_proj_{kind}"].chunk(3)
+            found |= {f"{part}.{kind}": third for part, third in zip(PARTS, thirds, strict=False)}
+    return found
+
+
+def compare_layers(
+    MultiHeadAttention, state: State, n_heads: int, x: Tensor, context: Tensor | None, mask: Tensor | None,
+    cotangent: Tensor, hint: str,
+) -> None:
+    """Claim that output and all gradients equal those of torch.nn.MultiheadAttention."""
+    layer, peer = ours(MultiHeadAttention, state, n_heads), torchs(state, n_heads)
+    given = [one for one in (x, context) if one is not None]
+    peers = [one.clone().requires_grad_() for one in given]
+    hidden = None
+    if mask is not None:
+        full = mask.expand(x.size(0), n_heads, x.size(1), peers[-1].size(1))
+        hidden = ~full.reshape(-1, *full.shape[2:])  # PyTorch marks what may NOT be seen, one row a head
+    expected = peer(peers[0], peers[-1], peers[-1], attn_mask=hidden, need_weights=False)[0]
+    inputs = [one.detach().requires_grad_() for one in given]
+    out = layer(inputs[0], context=inputs[1] if context is not None else None, mask=mask)
+    same(out, expected, hint)
+    found, by_name = all_gradients(layer, out, inputs, cotangent)
+    true, true_by_name = all_gradients(peer, expected, peers, cotangent)
+    same(found, true, f"{hint} (gradients of the inputs)")
+    same(by_name, as_ours(true_by_name), f"{hint} (gradients of the parameters)")
+
+
+@checks("attention.MultiHeadAttention")
+def self_attention_agrees_with_torch(MultiHeadAttention, generator):
+    """Self-attention equals torch.nn.MultiheadAttention with the same weights, gradients included."""
+    sizes = ((2, 5, 6, 3), (1, 1, 1, 1), (3, 7, 15, 5), (2, 4, 4, 1), (1, 6, 8, 4), (5, 5, 5, 5))
+    for bias, (batch, length, width, heads) in itertools.product((True, False), sizes):
+        state = drawn_state(generator, width, bias)
+        mask = some(generator, length, length) | torch.eye(length).bool()
+        x, cotangent = normal(generator, batch, length, width), normal(generator, batch, length, width)
+        hint = f"batch {batch}, T {length}, width {width}, {heads} heads, bias {bias}"
+        compare_layers(MultiHeadAttention, state, heads, x, None, None, cotangent, hint)
+        compare_layers(MultiHeadAttention, state, heads, x, None, mask, cotangent, hint + ", masked")
+        compare_layers(MultiHeadAttention, state, heads, x, None, triangle(length, 0), cotangent, hint + ", causal")
+
+
+@checks("attention.MultiHeadAttention")
+def cross_attention_agrees_with_torch(MultiHeadAttention, generator):
+    """Cross-attention equals torch.nn.MultiheadAttention, with padding and masks of every shape."""
+    for batch, length, keys, width, heads in ((2, 5, 7, 6, 3), (3, 7, 2, 15, 5), (1, 1, 5, 4, 2), (2, 3, 1, 4, 4)):
+        state = drawn_state(generator, width)
+        x, context = normal(generator, batch, length, width), normal(generator, batch, keys, width)
+        cotangent, first = normal(generator, batch, length, width), torch.arange(keys) == 0
+        shapes = ((length, keys), (batch, 1, 1, keys), (heads, length, keys), (batch, heads, length, keys))
+        hint = f"batch {batch}, T {length}, S {keys}, {heads} heads"
+        compare_layers(MultiHeadAttention, state, heads, x, context, None, cotangent, hint)
+        for shape in shapes:
+            mask = some(generator, *shape) | first
+            compare_layers(MultiHeadAttention, state, heads, x, context, mask, cotangent, f"{hint}, mask {shape}")
+
+
+@checks("attention.MultiHeadAttention")
+def positions_that_see_nothing_get_the_output_bias(MultiHeadAttention, generator):
+    """A position that may look nowhere gets the bias of `output` alone; others are not touched by it."""
+    state, width, heads = drawn_state(generator, 6), 6, 2
+    x, mask = normal(generator, 3, 5, width), some(generator, 3, 1, 5, 5) | torch.eye(5).bool()
+    mask[0, :, 1] = mask[2] = False
+    projected = [linear(x, state[f"{part}.weight"], state[f"{part}.bias"]) for part in PARTS[:3]]
+    query, key, value = (one.unflatten(-1, (heads, -1)).transpose(1, 2) for one in projected)
+    mixed = oracle(query, key, value, mask).transpose(1, 2).flatten(-2)
+    expected = linear(mixed, state["output.weight"], state["output.bias"])
+    leaf = x.clone().requires_grad_()
+    out = ours(MultiHeadAttention, state, heads)(leaf, mask=mask)
+    same(out, expected, "Batch entry 2 is all padding, and position 1 of entry 0 sees nothing.")
+    (gradient,) = torch.autograd.grad(out[2].sum(), leaf)
+    same(gradient, torch.zeros_like(x), "What sees nothing must send no gradient back.")
+
+
+@checks("attention.MultiHeadAttention")
+def batches_and_calls_are_independent(MultiHeadAttention, generator):
+    """A batch gives what its entries give alone, call after call, in training and in evaluation."""
+    state = drawn_state(generator, 6)
+    x, context = normal(generator, 3, 4, 6), normal(generator, 3, 5, 6)
+    layer, peer = ours(MultiHeadAttention, state, 3), torchs(state, 3)
+    expected = peer(x, context, context, need_weights=False)[0]
+    alone = peer(x, x, x, need_weights=False)[0]
+    causal = peer(x, x, x, attn_mask=~triangle(4, 0), need_weights=False)[0]
+    for mode in (True, False):
+        layer.train(mode)
+        same(layer(x, context), expected, "The whole batch.")
+        for i in range(3):
+            same(layer(x[i : i + 1], context[i : i + 1]), expected[i : i + 1], f"Entry {i} of the batch alone.")
+        same(layer(x, mask=triangle(4, 0)), causal, "Self-attention after cross-attention: is a context remembered?")
+        same(layer(x), alone, "A call without a mask after one with it: is a mask remembered?")
+        turned = x.transpose(0, 2).contiguous().transpose(0, 2)
+        same(layer(turned), alone, "The same numbers in another memory order.")
+
+
+@checks("attention.MultiHeadAttention")
+def single_precision_layer(MultiHeadAttention, generator):
+    """Float32 works too."""
+    state = drawn_state(generator, 8, dtype=torch.float32)
+    x = normal(generator, 2, 5, 8, dtype=torch.float32)
+    expected = torchs(state, 2)(x, x, x, need_weights=False)[0]
+    same(ours(MultiHeadAttention, state, 2)(x), expected, "float32", rtol=1e-4, atol=1e-4)
