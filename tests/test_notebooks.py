@@ -9,7 +9,7 @@ from nbconvert import HTMLExporter
 from nbgrader.nbgraderformat import reads as nbgrader_reads
 
 from autograder.table import Chapter, Exercise, chapters
-from chapters._book import markdown, notebook, setup_cell
+from chapters._book import markdown, notebook, setup_cell, tree
 from chapters._book.site import Site
 
 SITE = Site()
@@ -145,6 +145,9 @@ print("drawn")
   - 2
 :::
 
+:::{lineage} attention
+:::
+
 - tight
 - list
 
@@ -229,7 +232,7 @@ def test_every_feature_is_lowered(site):
         "<summary>five</summary>\n\n**Not quite.** no: it is four.",
         "![A line that goes up](https://raw.githubusercontent.com/someone/course/main/chapters/_static/a.svg)",
         "**Figure 1.** The *caption* ([Vaswani et al., 2017]", "**Figure 2.** What the *cell* draws.",
-        "| left | right |\n| :-- | --: |", "<code>a&#124;b</code>", "**Table 1.** Rows", "| head | [Doubling",
+        "| left | right |\n| :-- | --: |", "<code>a&#124;b</code>", "**Table 1.** Rows", f"*Family tree:* {tree.text('attention')}", "| head | [Doubling",
         "```python\nprint(\"plain code\")\n```", "- <a id=\"reference-shannon1948\"", "https://example.org/v",
     ]:  # fmt: skip
         assert expected in text, f"{expected!r} is missing from\n{text}"

@@ -7,7 +7,7 @@ from markdown_it.token import Token
 
 from autograder import strip
 from autograder.table import Exercise
-from chapters._book import markdown
+from chapters._book import markdown, tree
 from chapters._book.lower import Page, anchor, display_math, image_link, safe, table_text
 from chapters._book.markdown import DirectiveText, LoweringError
 
@@ -197,8 +197,8 @@ def figure(page: Page, box: DirectiveText) -> str:
 
 
 def captioned(page: Page, kind: str, name: str, caption: str, above: str = "", below: str = "") -> str:
-    """Number a figure or table and write its caption, with a place to link to."""
-    title = f"**{kind.capitalize()} {page.number(kind)}.** {caption}".rstrip()
+    """Number a figure or table that has a caption, as Sphinx does, with a place to link to."""
+    title = f"**{kind.capitalize()} {page.number(kind)}.** {caption}" if caption else ""
     return "\n\n".join(filter(None, [anchor(make_id(name)) if name else "", above, title, below]))
 
 
@@ -218,7 +218,8 @@ def list_table(page: Page, box: DirectiveText) -> str:
         rows.insert(0, [""] * len(rows[0]))
     text = table_text(rows, [""] * len(rows[0]))
     name = str(box.options.get("name", ""))
-    return captioned(page, "table", name, page.words(box.argument, box.line), below=text)
+    caption = page.words(box.argument, box.line) if box.argument else ""
+    return captioned(page, "table", name, caption, below=text)
 
 
 def _cell(page: Page, tokens: Sequence[Token]) -> str:
@@ -230,8 +231,6 @@ def _cell(page: Page, tokens: Sequence[Token]) -> str:
 
 def lineage(page: Page, box: DirectiveText) -> str:
     """{lineage} node: one line of the family tree; the drawing is in the book."""
-    from chapters._book import tree
-
     if not box.argument:
         raise ValueError("{lineage} in a chapter names its node")
     return f"*Family tree:* {tree.text(box.argument)} · [the whole tree]({page.site.page_url('chapters/index')})"

@@ -125,11 +125,11 @@ def page_targets(site: Site, page: str, tokens: list[Token]) -> Iterator[tuple[s
     """Yield the labels of one page: headings, equations, figures, tables, glossary terms."""
     counts = {"equation": 0, "figure": 0, "table": 0}
 
-    def numbered(kind: str, label: str) -> Iterator[tuple[str, Target]]:
-        counts[kind] += 1
+    def numbered(kind: str, label: str, caption: bool = True) -> Iterator[tuple[str, Target]]:
+        counts[kind] += caption
         if label:
             anchor = make_id(f"equation-{label}") if kind == "equation" else make_id(label)
-            yield label, Target(page, anchor, kind, str(counts[kind]))
+            yield label, Target(page, anchor, kind, str(counts[kind])) if caption else Target(page, anchor, "place", "")
 
     def walk(tokens: list[Token]) -> Iterator[tuple[str, Target]]:
         for i, token in enumerate(tokens):
@@ -149,14 +149,15 @@ def page_targets(site: Site, page: str, tokens: list[Token]) -> Iterator[tuple[s
         if d.name == "code-cell":
             figure = d.options.get("mystnb", {}).get("figure")
             if figure:
-                yield from numbered("figure", figure.get("name", ""))
+                yield from numbered("figure", figure.get("name", ""), bool(figure.get("caption")))
         elif d.name == "glossary":
             for line in d.body.splitlines():
                 if line.strip() and not line[0].isspace():
                     term = line.split(" : ")[0].strip()
                     yield f"term:{term.lower()}", Target(page, _term_id(term), "term", term)
         elif d.name in ("figure", "list-table"):
-            yield from numbered("figure" if d.name == "figure" else "table", name)
+            figure = d.name == "figure"
+            yield from numbered("figure" if figure else "table", name, bool(d.body if figure else d.argument))
         elif d.name == "math":
             if name:
                 yield from numbered("equation", name)
