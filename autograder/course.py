@@ -41,7 +41,10 @@ for name in sys.argv[1:]:
     for suite in SUITES:
         if not checks_of(name, suite):
             sys.exit(f"{name} has no {suite} check")
-        check(name, suite)
+        try:
+            check(name, suite)
+        except Exception as error:
+            sys.exit(f"{name}, {suite}: {error}")
 '''
 
 
@@ -135,25 +138,36 @@ def gate(course: Course, hidden: Mapping[str, bytes], out: Path) -> str:
         shutil.rmtree(trial, ignore_errors=True)
     if done.returncode == 0:
         return ""
-    words = (done.stdout + done.stderr).strip().splitlines()[-12:]
+    words = done.stderr.strip().splitlines()[-12:]
     return "\n".join(["the reference does not pass the checks of this course:", *words])
 
 
 def find_leaks(out: Path, course: Course) -> list[leaks.Leak]:
-    """Search what learners of the course can read: source/ and release/, and feedback/ for hidden checks."""
-    table = chapters()
-    order = list(table)
-    unseen = leaks.unseen(ROOT, out / "private" / "hidden", course.secret)
-    unseen += leaks.unseen(ROOT, out / "private" / "hidden" / "own")
+    """Search what learners of the course can read: source/, release/ and feedback/."""
     found = []
-    for name, points in course.assignments.items():
-        later = [e.name for n in order[order.index(name) + 1 :] for e in table[n].exercises]
-        later = [e for e in later if e.split(".")[0] != table[name].module]
-        given = "".join((ROOT / "solutions" / f"{m}.py").read_text("utf-8") for m in table[name].requires)
-        secrets = leaks.answers([*points, *later], public=given) + unseen
+    for name in course.assignments:
+        secrets = secrets_of(out, course, name)
         for kind in ("source", "release"):
             found += leaks.scan(out / kind / name, secrets)
-    return found + leaks.scan(out / "feedback", unseen)
+        for folder in sorted((out / "feedback").glob(f"*/{name}")):
+            # Feedback shows learners their own code, and that may be the answer.
+            sent = out / "submitted" / folder.parent.name / name
+            own = "".join(p.read_text("utf-8", "ignore") for p in sent.rglob("*.py")) if sent.is_dir() else ""
+            own += "".join(view for p in sent.rglob("*.ipynb") for view in leaks.views(p))
+            found += leaks.scan(folder, [s.less(own) for s in secrets])
+    return found
+
+
+def secrets_of(out: Path, course: Course, name: str) -> list[leaks.Secret]:
+    """What may not be found in an assignment: its own and later answers, hidden checks, the course secret."""
+    table = chapters()
+    order = list(table)
+    given = {table[name].module, *table[name].requires}
+    later = [e.name for n in order[order.index(name) + 1 :] for e in table[n].exercises if e.module not in given]
+    public = "".join((ROOT / "solutions" / f"{m}.py").read_text("utf-8") for m in table[name].requires)
+    found = leaks.answers([*course.assignments[name], *later], public=public)
+    found += leaks.unseen(ROOT, out / "private" / "hidden", course.secret)
+    return found + leaks.unseen(ROOT, out / "private" / "hidden" / "own")
 
 
 def _write_settings(out: Path, place: Path, course: Course) -> None:

@@ -21,12 +21,17 @@ course_id = "gpt-lineage"
 # The same secret gives the same inputs when you grade again.
 secret = "{secret}"
 
+# The folder through which nbgrader hands assignments out and takes them in. A relative path starts in the
+# course's folder. Empty: nbgrader's own, /usr/local/share/nbgrader/exchange. Every learner must be able to
+# write there; not needed when learners upload zip files.
+exchange = ""
+
 # A folder with hidden checks of your own: FOLDER/attention.py adds to the hidden grade cells of the module
 # `attention`. A relative path starts at this file. Empty: none.
 private_checks = ""
 
 # Which cells run when a notebook is graded. "graded": the set-up cell, the grade cells, and `%%implement`
-# cells, about three seconds a learner. "all": every cell; needed if you add cells that depend on others.
+# cells, which takes seconds a learner. "all": every cell; needed if you add cells that depend on others.
 run = "graded"
 
 # Seconds before one check, and one cell, is stopped and counts 0.
@@ -36,7 +41,7 @@ cell_seconds = 120
 # One table an assignment, one line an exercise, with the points of its visible and its hidden grade cell.
 # Remove a line and that function comes filled in, without points. Remove a table and the chapter is left out.
 """
-PLAIN = {"course_id", "secret", "private_checks", "run", "check_seconds", "cell_seconds", "assignments"}
+PLAIN = {"course_id", "secret", "exchange", "private_checks", "run", "check_seconds", "cell_seconds", "assignments"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Course:
 
     course_id: str
     secret: str
+    exchange: str = ""
     private_checks: Path | None = None
     run: str = "graded"
     check_seconds: float = 20

@@ -27,6 +27,11 @@ class Secret:
         """Whether more than `share` of the passages stand in one of the squeezed texts."""
         return any(sum(p in v for p in self.passages) > self.share * len(self.passages) for v in views)
 
+    def less(self, public: str) -> "Secret":
+        """The same secret without the passages that `public` text holds."""
+        shown = squeeze(public)
+        return Secret(self.what, tuple(p for p in self.passages if p not in shown), self.share)
+
 
 @dataclass(frozen=True)
 class Leak:

@@ -1,7 +1,7 @@
-"""Two steps of this course's `nbgrader autograde`: mend what came back, run what is graded.
+"""Steps of nbgrader that this course replaces: mend what came back, run what is graded, release feedback.
 
-nbgrader 0.9.6 stops the whole batch at one duplicated grade cell, never grades a deleted one, and gives 0
-to a right answer that prints a warning. These are accidents, not mistakes.
+nbgrader 0.9.6 stops the whole batch at one duplicated grade cell, never grades a deleted one, gives 0 to a
+right answer that prints a warning, and stops releasing feedback at a learner who uploaded a zip file.
 """
 import copy
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import nbformat
 from nbgrader import utils
+from nbgrader.exchange.default import ExchangeReleaseFeedback
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Bool
 
@@ -68,3 +69,17 @@ class ExecuteGraded(Execute):
             or "setup" in cell.metadata.get("tags", ())
             or cell.source.lstrip().startswith("%%implement")
         )
+
+
+class ReleaseFeedback(ExchangeReleaseFeedback):
+    """Release feedback to those who submitted through the exchange; the others have no place in it."""
+
+    def copy_files(self) -> None:
+        """Copy the feedback of everyone whose submission carries the exchange's secret."""
+        course = self.coursedir
+        folders = (Path(course.root) / course.feedback_directory).glob(f"*/{course.assignment_id}")
+        others = [f.parent.name for f in folders if not (f / "submission_secret.txt").exists()]
+        if others:
+            self.log.info("Not submitted through the exchange, send them their page: %s", ", ".join(sorted(others)))
+        course.student_id_exclude = ",".join(filter(None, [course.student_id_exclude, *others]))
+        super().copy_files()

@@ -8,7 +8,7 @@ HERE = Path(__file__).resolve().parent
 COURSE = tomllib.loads((HERE / "course.toml").read_text(encoding="utf-8"))
 sys.path.insert(0, str(HERE / "private"))
 
-from grading import ExecuteGraded, MendNotebook  # noqa: E402
+from grading import ExecuteGraded, MendNotebook, ReleaseFeedback  # noqa: E402
 from nbconvert.preprocessors import ClearMetadataPreprocessor  # noqa: E402
 from nbgrader.preprocessors import (  # noqa: E402
     AssignLatePenalties,
@@ -31,6 +31,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.CourseDirectory.root = str(HERE)
 c.CourseDirectory.course_id = COURSE["course_id"]
+if COURSE.get("exchange"):
+    c.Exchange.root = str((HERE / Path(COURSE["exchange"]).expanduser()).resolve())
 
 # The files that learners edit are graded as they come. All others are put back from source/.
 c.Autograde.exclude_overwriting = EXCLUDE_OVERWRITING  # type: ignore[name-defined]  # noqa: F821
@@ -44,6 +46,9 @@ c.Autograde.autograde_preprocessors = [
 ]  # fmt: skip
 c.ExecuteGraded.everything = COURSE.get("run", "graded") == "all"
 c.ExecuteGraded.timeout = int(COURSE.get("cell_seconds", 120))
+c.ExecuteGraded.shutdown_kernel = "immediate"
+
+c.ExchangeFactory.release_feedback = ReleaseFeedback
 
 # Archives for `nbgrader zip_collect`: downloaded/ASSIGNMENT/archive/LEARNER.zip, as `submit` makes them.
 c.FileNameCollectorPlugin.named_regexp = (
