@@ -176,7 +176,8 @@ class Quiz(BookDirective):
         verdict = nodes.strong("", "Right:" if right else "Not quite:", classes=["verdict"])
         why = nodes.paragraph("", "", verdict, words(" "), *hidden)
         opened = element("div", why, *item.children[1:], classes="opened")
-        return element("details", element("summary", *seen), opened, classes="choice " + ("right" if right else "wrong"))
+        kind = "right" if right else "wrong"
+        return element("details", element("summary", *seen), opened, classes=f"choice {kind}")
 
 
 def split_at_dash(children: list[nodes.Node]) -> tuple[list[nodes.Node], list[nodes.Node]]:

@@ -41,7 +41,11 @@ PACKAGES = (
     Package(
         "@jupyter-widgets/html-manager", "1.0.15", "BSD-3-Clause",
         "5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",
-        {"dist/embed-amd.js": "vendor/widgets", "dist/*.woff2": "vendor/widgets", "dist/*.LICENSE.txt": "vendor/widgets"},
+        {
+            "dist/embed-amd.js": "vendor/widgets",
+            "dist/*.woff2": "vendor/widgets",
+            "dist/*.LICENSE.txt": "vendor/widgets",
+        },
     ),
     Package(
         "requirejs", "2.3.8", "MIT",
