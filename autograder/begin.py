@@ -58,6 +58,40 @@ def begin() -> None:
         _colab(folder)
     if not reference:
         _progress()
+    follow_edits()
+
+
+def follow_edits() -> None:
+    """In a notebook, let every cell see gptlib's files as they were last saved, without a restart.
+
+    IPython's own autoreload writes to stderr when a file has a mistake, which costs a graded cell its points.
+    """
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is not None and refresh not in shell.events.callbacks["pre_run_cell"]:
+        for event in ("pre_run_cell", "post_run_cell"):
+            shell.events.register(event, refresh)
+
+
+def refresh(*_: object) -> None:
+    """Run again, in their own modules, those files of gptlib that were saved since they were last seen."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not name.startswith("gptlib.") or not file or not Path(file).exists():
+            continue
+        saved = Path(file).stat().st_mtime_ns
+        if _seen.setdefault(name, saved) == saved:
+            continue
+        _seen[name] = saved
+        try:
+            exec(compile(Path(file).read_text(encoding="utf-8"), file, "exec"), module.__dict__)
+        except Exception as error:
+            print(f"{Path(file).name} as saved cannot be used: {type(error).__name__}: {error}")
+            print("This cell still uses what it said before.")
+
+
+_seen: dict[str, int] = {}
 
 
 def _colab(folder: Path) -> None:

@@ -232,7 +232,9 @@ def test_every_feature_is_lowered(site):
         "<summary>five</summary>\n\n**Not quite.** no: it is four.",
         "![A line that goes up](https://raw.githubusercontent.com/someone/course/main/chapters/_static/a.svg)",
         "**Figure 1.** The *caption* ([Vaswani et al., 2017]", "**Figure 2.** What the *cell* draws.",
-        "| left | right |\n| :-- | --: |", "<code>a&#124;b</code>", "**Table 1.** Rows", f"*Family tree:* {tree.text('attention')}", "| head | [Doubling",
+        "| left | right |\n| :-- | --: |", "<code>a&#124;b</code>", "**Table 1.** Rows",
+        f"*Family tree:* {tree.text('attention')}",
+        "| head | [Doubling",
         "```python\nprint(\"plain code\")\n```", "- <a id=\"reference-shannon1948\"", "https://example.org/v",
     ]:  # fmt: skip
         assert expected in text, f"{expected!r} is missing from\n{text}"
