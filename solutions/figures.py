@@ -13,7 +13,10 @@ from typing import Any
 
 from .drawing import Drawing, bars, curve, heatmap, style
 
-__all__ = ["Drawing", "Figure", "attention_figure", "bars", "curve", "heatmap", "live", "module_text", "ngram_figure", "rounded", "style"]
+__all__ = [
+    "Drawing", "Figure", "attention_figure", "bars", "curve", "heatmap", "live", "module_text", "ngram_figure",
+    "rounded", "style",
+]
 
 JS = Path(__file__).with_name("js")
 MOUNT = """
