@@ -1,11 +1,17 @@
-"""What all tests share: how a missing system tool is treated."""
+"""What all tests share: `import gptlib` is the complete library; how a missing system tool is treated."""
+import importlib
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from autograder.strip import build_reference
+
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(build_reference()))
+importlib.import_module("gptlib")  # now: for each test module pytest puts the root, with the stubs, first
 
 
 def needs_tool(name: str) -> str:
