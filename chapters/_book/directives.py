@@ -129,7 +129,7 @@ class Answer(BookDirective):
         parts = [*self.body(), how]
         if self.config.book_solutions:
             parts.append(self.solution(e))
-        summary = element("summary", words("Solution of "), code(e.name))
+        summary = element("summary", element("span", words("Solution of "), code(e.name)))
         return [element("details", summary, element("div", *parts, classes="opened"), classes="answer")]
 
     def solution(self, e: table.Exercise) -> nodes.Node:
@@ -177,7 +177,7 @@ class Quiz(BookDirective):
         why = nodes.paragraph("", "", verdict, words(" "), *hidden)
         opened = element("div", why, *item.children[1:], classes="opened")
         kind = "right" if right else "wrong"
-        return element("details", element("summary", *seen), opened, classes=f"choice {kind}")
+        return element("details", element("summary", element("span", *seen)), opened, classes=f"choice {kind}")
 
 
 def split_at_dash(children: list[nodes.Node]) -> tuple[list[nodes.Node], list[nodes.Node]]:

@@ -52,6 +52,21 @@ PACKAGES = (
         "7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSowL6Mw==",
         {"require.js": "vendor/widgets"},
     ),
+    Package(
+        "@fontsource-variable/source-serif-4", "5.3.1", "OFL-1.1",
+        "4Rtay22SC4lMvw11r/+9kxANB6P3M0X8s1NudBC2v0J1KU2y3DcMoNcT3lBoZ/CqLirzf+StlO6UlJilyrvaUg==",
+        {"files/source-serif-4-latin-wght-*.woff2": "vendor/fonts", "LICENSE": "vendor/fonts"},
+    ),
+    Package(
+        "@fontsource-variable/source-sans-3", "5.3.0", "OFL-1.1",
+        "dpi0GZk7EQe2tYpg6Q0Fx0OmUgnuGu+0rHPgtXqtKhglYmJuP7jZ12Mu1uN+NfRaJRY1Emn8AQJEWzmoZ4wa9g==",
+        {"files/source-sans-3-latin-wght-normal.woff2": "vendor/fonts"},
+    ),
+    Package(
+        "@fontsource-variable/source-code-pro", "5.3.0", "OFL-1.1",
+        "CxzAbqtNrQ6EQXTb9ovRZIRiOhFPcBQhNKla58K5UV6IMoL/ROkWxXDSBOa/frIDLuV4B5PLHI4R1e9SWVinYg==",
+        {"files/source-code-pro-latin-wght-normal.woff2": "vendor/fonts"},
+    ),
 )  # fmt: skip
 # For the accessibility tests only; not part of the book.
 AXE = Package(
