@@ -28,7 +28,7 @@ class Row:
     hidden: str | None
 
 
-def caught_by(implementation: Any, exercise: str, suite: str, seconds: float = 20) -> str | None:
+def caught_by(implementation: Any, exercise: str, suite: str, seconds: float = 8) -> str | None:
     """The sentence of the check that fails for an implementation, or None when all pass."""
     try:
         with quiet(), time_limit(seconds):
