@@ -1,6 +1,8 @@
 """Chapters as notebooks: nothing of MyST is left, every byte follows from the source, nbgrader agrees."""
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -320,6 +322,68 @@ def test_an_edit_changes_one_id_only(site):
 def test_what_has_no_counterpart_is_an_error(site, body, words):
     with pytest.raises(markdown.LoweringError, match=rf"01_demo.md:.*{words}"):
         lowered(site, body, setup=False)
+
+
+LABELLED = """
+(My_Label.x)=
+# Page
+
+(place)=
+Text {eq}`Eq_a`, {numref}`Fig_b`, {numref}`Tab_b`.
+
+$$
+a
+$$ (Eq_a)
+
+:::{math}
+:label: eq-b
+b
+:::
+
+:::{figure} _static/a.svg
+:name: no-caption
+:alt: A line
+:::
+:::{figure} _static/a.svg
+:alt: A line
+
+Not named.
+:::
+:::{figure} _static/a.svg
+:name: Fig_b
+:alt: A line
+
+Named.
+:::
+:::{list-table} Caption
+:name: Tab_b
+
+* - 1
+:::
+"""
+
+
+def test_addresses_are_those_that_sphinx_gives(site):
+    """Labels, equations, figures, tables and terms are looked for in HTML that Sphinx itself builds."""
+    (site.root / "chapters" / "03_labels.md").write_text(LABELLED, encoding="utf-8")
+    glossary = "# Words\n\n:::{toctree}\n02_other\n03_labels\n:::\n"
+    glossary += ":::{glossary}\nLogit\n  A score.\n\nKey, query & value\n  Three.\n:::\n"
+    (site.root / "chapters" / "glossary.md").write_text(glossary, encoding="utf-8")
+    (site.root / "conf.py").write_text(
+        "extensions = ['myst_parser']\nmyst_enable_extensions = ['colon_fence', 'dollarmath']\n"
+        "numfig = True\nroot_doc = 'chapters/glossary'\nhtml_theme = 'basic'\nnumfig_secnum_depth = 0\nmath_numfig = False\n"
+    )
+    out = site.root / "html"
+    subprocess.run([sys.executable, "-m", "sphinx", "-q", site.root, out], check=True, capture_output=True)
+    pages = {path: (out / f"{path}.html").read_text(encoding="utf-8") for path in site.pages}
+    assert len(site.targets) == 11
+    for label, target in site.targets.items():
+        assert f'id="{target.anchor}"' in pages[target.page], label
+    numbers = {"other-eq": "1", "Eq_a": "1", "eq-b": "2", "no-caption": "", "Fig_b": "2", "Tab_b": "1"}
+    assert {label: site.targets[label].title for label in numbers} == numbers
+    assert 'href="#fig-b"><span class="std std-numref">Fig. 2<' in pages["chapters/03_labels"]
+    assert 'href="#tab-b"><span class="std std-numref">Table 1<' in pages["chapters/03_labels"]
+    assert 'href="#equation-eq-a">(1)<' in pages["chapters/03_labels"]
 
 
 def test_line_numbers_count_from_the_top_of_the_file(site):

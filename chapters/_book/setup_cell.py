@@ -13,7 +13,7 @@ from pathlib import Path
 if not all(importlib.util.find_spec(name) for name in ("autograder", "gptlib")):
     repository = os.environ.get("GPTLIB_REPOSITORY", "%s")
     course = Path.cwd().parent  # a notebook in chapters/ of a clone
-    if not (course / "autograder" / "begin.py").exists():
+    if not (course / "autograder/begin.py").exists():
         course = Path.cwd() / "gpt-lineage"
         try:
             from google.colab import drive  # kept in your Drive, your work outlives this machine
@@ -22,11 +22,11 @@ if not all(importlib.util.find_spec(name) for name in ("autograder", "gptlib")):
                 course = Path("/content/drive/MyDrive/gpt-lineage")
         except Exception:  # not on Colab, or Drive refused: begin() says what that means
             pass
-        if not (course / "autograder" / "begin.py").exists():
+        if not (course / "autograder/begin.py").exists():
             print("Fetching the course to", course)
             subprocess.run(["git", "clone", "--quiet", repository, course], stderr=subprocess.STDOUT, check=True)
     sys.path.insert(0, str(course))  # and install the small packages that are missing, never another torch
-    subprocess.run([sys.executable, course / "autograder" / "begin.py"], stderr=subprocess.STDOUT, check=True)
+    subprocess.run([sys.executable, course / "autograder/begin.py"], stderr=subprocess.STDOUT, check=True)
 
 from autograder import check
 from autograder.begin import begin
