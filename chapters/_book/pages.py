@@ -151,7 +151,7 @@ def kill_matrix(rows: list[dict] | None = None) -> str:
     by_exercise: dict[str, list[dict]] = {}
     for row in rows:
         by_exercise.setdefault(row["exercise"], []).append(row)
-    totals = [[f"[{titles.get(e, e)}](kill-{slug(e)})", *counts(found)] for e, found in by_exercise.items()]
+    totals = [[f"{{ref}}`{titles.get(e, e)} <kill-{slug(e)}>`", *counts(found)] for e, found in by_exercise.items()]
     totals.append(["**All**", *(f"**{c}**" for c in counts(rows))])
     head = ["Exercise", "Mistakes", "Forms", "Forms caught by visible checks", "Forms caught by hidden checks"]
     parts = [HOW_TO_READ.format(totals=table(head, totals))]
