@@ -11,7 +11,7 @@ from nbconvert import HTMLExporter
 from nbgrader.nbgraderformat import reads as nbgrader_reads
 
 from autograder.table import Chapter, Exercise, chapters
-from chapters._book import markdown, notebook, setup_cell, tree
+from chapters._book import markdown, notebook, results, setup_cell, tree
 from chapters._book.site import Site
 
 SITE = Site()
@@ -308,6 +308,8 @@ def test_an_edit_changes_one_id_only(site):
         ("\n![alt](_static/missing.png)\n", "7: there is no file _static/missing.png"),
         ("\n![](_static/a.svg)\n", "7: .* needs an alternative text"),
         ("\n:::{figure} _static/a.svg\nCaption\n:::\n", "needs an alternative text"),
+        ('\n<img src="_static/a.svg" alt="A line">\n', "7: HTML that points to _static/a.svg"),
+        ('\nIn a line <a href="01_demo.html">page</a>.\n', "7: HTML that points to 01_demo.html"),
         ("\n[words](nowhere.md)\n", "7: there is no file nowhere.md"),
         ("\n:::{task} demo.tripple\n:::\n", "7: exercises.toml lists no exercise 'demo.tripple'"),
         ('\n```{code-cell}\ncheck("demo.tripple")\n```\n', "7: exercises.toml lists no exercise"),
@@ -371,7 +373,8 @@ def test_addresses_are_those_that_sphinx_gives(site):
     (site.root / "chapters" / "glossary.md").write_text(glossary, encoding="utf-8")
     (site.root / "conf.py").write_text(
         "extensions = ['myst_parser']\nmyst_enable_extensions = ['colon_fence', 'dollarmath']\n"
-        "numfig = True\nroot_doc = 'chapters/glossary'\nhtml_theme = 'basic'\nnumfig_secnum_depth = 0\nmath_numfig = False\n"
+        "numfig = True\nroot_doc = 'chapters/glossary'\nhtml_theme = 'basic'\nnumfig_secnum_depth = 0\n"
+        "math_numfig = False\n"
     )
     out = site.root / "html"
     subprocess.run([sys.executable, "-m", "sphinx", "-q", site.root, out], check=True, capture_output=True)
@@ -384,6 +387,31 @@ def test_addresses_are_those_that_sphinx_gives(site):
     assert 'href="#fig-b"><span class="std std-numref">Fig. 2<' in pages["chapters/03_labels"]
     assert 'href="#tab-b"><span class="std std-numref">Table 1<' in pages["chapters/03_labels"]
     assert 'href="#equation-eq-a">(1)<' in pages["chapters/03_labels"]
+
+
+def test_the_command_writes_notebooks_and_set_up_cells_once(site, monkeypatch, capsys):
+    path = site.root / "chapters" / "01_demo.md"
+    path.write_text(FRONT + SETUP + "\n# A\n\nThe last line\n", encoding="utf-8")
+    (site.root / "chapters" / "02_other.md").unlink()
+    monkeypatch.setattr(notebook, "Site", lambda: site)
+    assert notebook.main([]) == 0
+    assert capsys.readouterr().out == "wrote 01_demo.md\nwrote 01_demo.ipynb\n"
+    source = path.read_text(encoding="utf-8")
+    assert setup_cell.text(site) in source
+    assert source.startswith(FRONT) and source.endswith("last line\n")
+    assert path.with_suffix(".ipynb").read_text(encoding="utf-8") == notebook.convert(site, path)
+    assert notebook.main([]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_results_are_copied_from_the_build(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    (tmp_path / "chapters").mkdir()
+    assert results.main([]) == 1 and "build the book first" in capsys.readouterr().out
+    (tmp_path / "build" / "results").mkdir(parents=True)
+    (tmp_path / "build" / "results" / "demo.json").write_text('{"x": 1}')
+    assert results.main([]) == 0
+    assert (tmp_path / "chapters" / "results" / "demo.json").read_text() == '{"x": 1}'
 
 
 def test_line_numbers_count_from_the_top_of_the_file(site):

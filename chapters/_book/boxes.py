@@ -8,8 +8,8 @@ from markdown_it.token import Token
 from autograder import strip
 from autograder.table import Exercise
 from chapters._book import markdown, tree
-from chapters._book.lower import Page, anchor, display_math, image_link, safe, table_text
 from chapters._book.markdown import DirectiveText, LoweringError
+from chapters._book.page import Page, anchor, display_math, image_link, safe, table_text
 
 
 def quote(page: Page, title: str, box: DirectiveText) -> str:

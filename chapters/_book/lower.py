@@ -5,120 +5,27 @@ with the renderers below in place of what only Sphinx understands. A node, direc
 renderer is an error, so nothing raw reaches a notebook.
 """
 import html
-import types
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from docutils.nodes import make_id
-from markdown_it.token import Token
-from mdformat.renderer import DEFAULT_RENDERERS, MDRenderer, RenderContext, RenderTreeNode
+from mdformat.renderer import DEFAULT_RENDERERS, RenderContext, RenderTreeNode
 
 from chapters._book import markdown
+from chapters._book.boxes import BOXES
 from chapters._book.markdown import LoweringError
+from chapters._book.page import Page, anchor, display_math, image_link, safe, table_text
+from chapters._book.roles import ROLES, reference
 from chapters._book.site import Site
 
 
-class Page:
-    """One chapter on its way to a notebook: where it is, what it has numbered, cited and noted so far."""
-
-    def __init__(self, site: Site, path: Path):
-        self.site, self.path = site, path
-        self.name = path.resolve().relative_to(site.root.resolve()).with_suffix("").as_posix()
-        self.env: dict = {"page": self}
-        self.counts = {"equation": 0, "figure": 0, "table": 0}
-        self.cited: list[str] = []
-        self.notes: list[str] = []
-        self.footnotes: dict[str, list[Token]] = {}
-        self.first_line = 1
-        self.one_line_math = False
-        self.in_cell = False
-
-    def parse(self, text: str) -> list[Token]:
-        """Parse Markdown; footnotes are shared by all that is parsed for this page."""
-        return self.site.parser.parse(text, self.env)
-
-    def render(self, tokens: Sequence[Token]) -> str:
-        """Write parsed Markdown as plain Markdown.
-
-        Raises:
-            LoweringError: there is something in it that no notebook would show; names file and line.
-        """
-        tree = RenderTreeNode(tokens)
-        for node in tree.walk():
-            if node.type not in KNOWN:
-                raise self.error(node, f"{node.type} has no counterpart in a notebook")
-        options = {**self.site.parser.options, "parser_extension": [EXTENSION]}
-        return MDRenderer().render_tree(tree, options, self.env, finalize=False)
-
-    def blocks(self, text: str, line: int) -> str:
-        """Lower the body of a directive, which begins at `line`."""
-        before, self.first_line = self.first_line, line
-        try:
-            return self.render(self.parse(text))
-        finally:
-            self.first_line = before
-
-    def inline(self, tokens: Sequence[Token]) -> str:
-        """Lower inline tokens to one line."""
-        return " ".join(self.render([Token("inline", "", 0, children=list(tokens), map=[0, 1])]).split("\n"))
-
-    def words(self, text: str, line: int = 1) -> str:
-        """Lower one line of Markdown, such as a box's title."""
-        before, self.first_line = self.first_line, line
-        try:
-            return " ".join(self.render(self.site.parser.parseInline(text, self.env)).split("\n"))
-        finally:
-            self.first_line = before
-
-    @contextmanager
-    def quoted(self) -> Iterator[None]:
-        """Inside a quotation display math stays on one line: notebooks find it before they see the `>`."""
-        before, self.one_line_math = self.one_line_math, True
-        yield
-        self.one_line_math = before
-
-    def line_of(self, node: RenderTreeNode) -> int:
-        """Return the line of the source where a node stands."""
-        breaks = 0
-        at: RenderTreeNode | None = node
-        while at is not None and not at.map:
-            siblings = at.parent.children if at.parent else []
-            for sibling in siblings[: siblings.index(at)] if at in siblings else []:
-                breaks += sum(n.type in ("softbreak", "hardbreak") for n in sibling.walk())
-            at = at.parent
-        return self.first_line + (at.map[0] if at is not None and at.map else 0) + breaks
-
-    def error(self, node: RenderTreeNode, problem: object) -> LoweringError:
-        """Return the error to raise about a node."""
-        return LoweringError(self.path, self.line_of(node), str(problem))
-
-    def number(self, kind: str) -> int:
-        """Count one more equation, figure or table of this page."""
-        self.counts[kind] += 1
-        return self.counts[kind]
-
-    def file(self, address: str) -> Path:
-        """Return the file of the repository that an address relative to this page, or from `/`, names.
-
-        Raises:
-            LookupError: there is none.
-        """
-        start = self.site.root if address.startswith("/") else self.path.parent
-        path = (start / address.lstrip("/")).resolve()
-        if not path.exists():
-            raise LookupError(f"there is no file {address}")
-        return path
+def new_page(site: Site, path: Path) -> Page:
+    """Begin to lower a chapter."""
+    return Page(site, path, RENDERERS)
 
 
 def page_of(context: RenderContext) -> Page:
     """Return the page that is being rendered."""
     return context.env["page"]
-
-
-def anchor(name: str) -> str:
-    """Return a place to link to."""
-    return f'<a id="{name}" name="{name}"></a>'
 
 
 def text(node: RenderTreeNode, context: RenderContext) -> str:
@@ -162,15 +69,6 @@ def math_block_label(node: RenderTreeNode, context: RenderContext) -> str:
     return display_math(page_of(context), node.content, node.info)
 
 
-def display_math(page: Page, tex: str, label: str = "") -> str:
-    """Write a displayed equation, numbered within the notebook if it has a label."""
-    lines = [line for line in tex.strip().splitlines() if line.strip()]
-    if label:
-        lines.append(rf"\tag{{{page.number('equation')}}}")
-    block = f"$${' '.join(lines)}$$" if page.one_line_math else "\n".join(["$$", *lines, "$$"])
-    return f"{anchor(make_id(f'equation-{label}'))}\n\n{block}" if label else block
-
-
 def myst_target(node: RenderTreeNode, context: RenderContext) -> str:
     """`(label)=`: a place to link to."""
     return anchor(make_id(node.content))
@@ -193,8 +91,6 @@ def footnote_ref(node: RenderTreeNode, context: RenderContext) -> str:
 
 def link(node: RenderTreeNode, context: RenderContext) -> str:
     """A link; one within the repository leads to the published page or to the file in the repository."""
-    from chapters._book.roles import reference
-
     page = page_of(context)
     address = str(node.attrs["href"])
     if node.info == "auto" and "://" in address and not address.startswith("project:"):
@@ -219,11 +115,6 @@ def link(node: RenderTreeNode, context: RenderContext) -> str:
         raise page.error(node, error) from None
 
 
-def safe(address: str) -> str:
-    """Return an address as Markdown takes it between parentheses."""
-    return f"<{address}>" if any(c in address for c in " ()") else address
-
-
 def image(node: RenderTreeNode, context: RenderContext) -> str:
     """An image, by its address in the public repository, so that Colab finds it."""
     page = page_of(context)
@@ -231,15 +122,13 @@ def image(node: RenderTreeNode, context: RenderContext) -> str:
     return image_link(page, str(node.attrs["src"]), alt, lambda problem: page.error(node, problem))
 
 
-def image_link(page: Page, source: str, alt: str, error: Callable[[str], Exception]) -> str:
-    """Write an image; every one of the book lies in the repository and has a text for those who cannot see."""
-    if not alt:
-        raise error(f"the image {source} needs an alternative text")
-    try:
-        url = page.site.file_url(page.file(source), raw=True)
-    except LookupError as missing:
-        raise error(str(missing)) from None
-    return f"![{alt.replace('[', '').replace(']', '')}]({safe(url)})"
+def raw_html(node: RenderTreeNode, context: RenderContext) -> str:
+    """HTML passes as it is, unless it points to a file that a notebook would look for in vain."""
+    for address in markdown.html_addresses(node.content):
+        if not address.startswith(("https:", "http:", "mailto:", "data:", "#")):
+            problem = f"HTML that points to {address} is dead in a notebook: use MyST's syntax"
+            raise page_of(context).error(node, problem)
+    return DEFAULT_RENDERERS[node.type](node, context)
 
 
 def table(node: RenderTreeNode, context: RenderContext) -> str:
@@ -257,16 +146,8 @@ def cell(node: RenderTreeNode, context: RenderContext) -> str:
     return "".join(child.render(context) for child in node.children).replace("|", r"\|")
 
 
-def table_text(rows: list[list[str]], align: Sequence[str]) -> str:
-    """Write a table whose first row is its head."""
-    rule = [{"left": ":--", "right": "--:", "center": ":-:"}.get(how, "---") for how in align]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], rule, *rows[1:]])
-
-
 def fence(node: RenderTreeNode, context: RenderContext) -> str:
     """A block of code, or a directive."""
-    from chapters._book.boxes import BOXES
-
     page = page_of(context)
     if not markdown.is_directive(node):
         return DEFAULT_RENDERERS["fence"](node, context)
@@ -283,8 +164,6 @@ def fence(node: RenderTreeNode, context: RenderContext) -> str:
 
 def role(node: RenderTreeNode, context: RenderContext) -> str:
     """A role such as {cite:t}`key`."""
-    from chapters._book.roles import ROLES
-
     page = page_of(context)
     name = node.meta["name"]
     try:
@@ -300,7 +179,6 @@ RENDERERS = {
     "image": image, "math_inline": math_inline, "math_block": math_block, "math_block_label": math_block_label,
     "myst_target": myst_target, "myst_role": role, "myst_line_comment": nothing,
     "footnote_ref": footnote_ref, "footnote_reference": nothing,
-    "fence": fence, "colon_fence": fence, "table": table, "th": cell, "td": cell,
+    "html_block": raw_html, "html_inline": raw_html, "fence": fence, "colon_fence": fence,
+    "table": table, "th": cell, "td": cell,
 }  # fmt: skip
-KNOWN = {*DEFAULT_RENDERERS, *RENDERERS, "thead", "tbody", "tr"}
-EXTENSION = types.SimpleNamespace(RENDERERS=RENDERERS)

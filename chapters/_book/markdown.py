@@ -2,6 +2,7 @@
 import dataclasses
 import html
 from collections.abc import Iterator, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 
 from docutils.parsers.rst import Directive
@@ -94,6 +95,18 @@ def summary_html(markdown: str) -> str:
         "math_inline", lambda self, tokens, i, options, env: f"${html.escape(tokens[i].content, quote=False)}$"
     )
     return md.renderInline(markdown)
+
+
+def html_addresses(text: str) -> list[str]:
+    """Return what the `src` and `href` attributes of HTML tags point to."""
+    found: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+            found.extend(value or "" for name, value in attributes if name in ("src", "href"))
+
+    Reader().feed(text)
+    return found
 
 
 def sections(tokens: Sequence[Token]) -> Iterator[list[Token]]:

@@ -9,6 +9,7 @@ from markdown_it.token import Token
 
 from chapters._book import boxes, lower, markdown, roles, setup_cell
 from chapters._book.markdown import DirectiveText, LoweringError
+from chapters._book.page import Page
 from chapters._book.site import Site
 
 METADATA = {
@@ -25,7 +26,7 @@ def convert(site: Site, path: Path) -> str:
     Raises:
         LoweringError: the chapter uses something that has no counterpart in a notebook; names file and line.
     """
-    page = lower.Page(site, path)
+    page = lower.new_page(site, path)
     tokens = page.parse(path.read_text(encoding="utf-8"))
     page.footnotes = dict(_footnotes(tokens))
     cells = [cell for part in _parts(tokens) for cell in _cells(page, part)]
@@ -65,7 +66,7 @@ def _parts(tokens: Sequence[Token]) -> Iterator[list[Token]]:
 _ALONE = ("{code-cell}", "{answer}")
 
 
-def _cells(page: lower.Page, part: list[Token]) -> Iterator[nbformat.NotebookNode]:
+def _cells(page: Page, part: list[Token]) -> Iterator[nbformat.NotebookNode]:
     token = part[0]
     if not (len(part) == 1 and markdown.is_directive(token) and token.info.startswith(_ALONE)):
         text = page.render(part)
@@ -89,7 +90,7 @@ def _markdown(text: str, **metadata) -> nbformat.NotebookNode:
     return nbformat.v4.new_markdown_cell(text, id="unnamed", metadata=metadata)
 
 
-def _code(page: lower.Page, box: DirectiveText) -> Iterator[nbformat.NotebookNode]:
+def _code(page: Page, box: DirectiveText) -> Iterator[nbformat.NotebookNode]:
     """A code cell, the caption of its figure, and after a check the cell that grading fills."""
     metadata = {key: value for key, value in box.options.items() if key != "mystnb"}
     tags = metadata.get("tags", [])

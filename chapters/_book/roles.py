@@ -5,7 +5,7 @@ from posixpath import join, normpath
 from mdformat.renderer import MDRenderer
 from sphinx.util.nodes import split_explicit_title
 
-from chapters._book.lower import Page, anchor
+from chapters._book.page import Page, anchor
 from chapters._book.site import Target
 
 
