@@ -35,15 +35,14 @@ def task(page: Page, box: DirectiveText) -> str:
     """{task} module.exercise: what to write, where, for how many points."""
     e = exercise(page, box.argument)
     facts = [
-        f"difficulty {stars(e.difficulty)}", f"importance {stars(e.importance)}", f"about {e.minutes} minutes",
+        f"Difficulty {stars(e.difficulty)}", f"importance {stars(e.importance)}", f"about {e.minutes} minutes",
         f"{e.points} points: {e.visible} for the visible checks, {e.hidden} for the hidden ones",
     ]  # fmt: skip
-    where = f"Edit `{e.function}` in `gptlib/{e.module}.py`, save, then run the check below."
-    body = "\n\n".join([" · ".join(facts), where])
+    where = f"Write `{e.function}` in `gptlib/{e.module}.py`, save the file, then run the check below."
     with page.quoted():
-        own = page.blocks(box.body, box.line)
-    lines = [f"**Exercise: {e.title}** · `{e.name}`", "", *"\n\n".join(filter(None, [body, own])).split("\n")]
-    return "\n".join(f"> {line}" if line else ">" for line in lines)
+        body = page.blocks(box.body, box.line)
+    text = "\n\n".join(filter(None, [f"**Exercise: {e.title}** · `{e.name}`", " · ".join(facts), body, where]))
+    return "\n".join(f"> {line}" if line else ">" for line in text.split("\n"))
 
 
 def exercise(page: Page, name: str) -> Exercise:
@@ -165,7 +164,7 @@ def _choice(page: Page, item: Sequence[Token]) -> tuple[bool, str]:
             break
     else:
         raise ValueError("each choice of a {quiz} explains itself after a dash: words — explanation")
-    verdict = "**Right.**" if mark == "[x]" else "**Not quite.**"
+    verdict = "**Right:**" if mark == "[x]" else "**Not quite:**"
     more = page.render(item[3:])
     return mark == "[x]", details(choice, "\n\n".join(filter(None, [f"{verdict} {why}", more])))
 

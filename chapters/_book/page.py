@@ -43,7 +43,8 @@ class Page:
         for node in tree.walk():
             if node.type not in {*DEFAULT_RENDERERS, *self.renderers, *STRUCTURE}:
                 raise self.error(node, f"{node.type} has no counterpart in a notebook")
-        options = {**self.site.parser.options, "parser_extension": [types.SimpleNamespace(RENDERERS=self.renderers)]}
+        extension = types.SimpleNamespace(RENDERERS=self.renderers)
+        options = {**self.site.parser.options, "parser_extension": [extension], "mdformat": {"number": True}}
         return MDRenderer().render_tree(tree, options, self.env, finalize=False)
 
     def blocks(self, text: str, line: int) -> str:
