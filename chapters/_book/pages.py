@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from autograder.suites import SUITES, checks_of
+from autograder.suites import sentence as sentence_of
 from autograder.table import chapters, exercises
 
 ROOT = Path(__file__).parents[2]
@@ -66,11 +68,12 @@ HOW_TO_READ = """\
 A check that no wrong answer fails is worthless. So for every exercise this course keeps a list of mistakes that
 learners make, each as complete code, and runs the checks on all of them. This page is the result of that run.
 
-Read a row like this: if you make the mistake on the left, the *visible* check in the third column fails in your
-notebook and tells you so; the *hidden* check in the last column fails when your work is graded. A dash means that
-this suite cannot tell. Some mistakes are left to the hidden checks on purpose: they show only at sizes or values
-that a hand-worked example does not have. No mistake may pass both. "Forms" counts the different pieces of code in
-which we wrote the same mistake.
+For each exercise you find its checks first. V1, V2, … are *visible*: they run in your notebook and tell you what is
+wrong. H1, H2, … are *hidden*: they run when your work is graded. Below them stand the mistakes. If you make the mistake
+on the left, the check named in its row is the first that fails. A dash means that this suite cannot tell: some mistakes
+show only at sizes or values that a hand-worked example does not have, and are left to the hidden checks. No mistake may
+pass both. "Forms" counts the different pieces of code in which we wrote the same mistake; where they fail in different
+checks, all of them are named.
 
 ## Totals
 
@@ -147,19 +150,41 @@ def kill_matrix(rows: list[dict] | None = None) -> str:
         rows: what tests/kill_matrix.py writes; by default its file, made anew if older than what it depends on.
     """
     rows = rows if rows is not None else matrix_rows()
-    titles = {name: e.title for name, e in exercises().items()}
     by_exercise: dict[str, list[dict]] = {}
     for row in rows:
         by_exercise.setdefault(row["exercise"], []).append(row)
-    totals = [[f"{{ref}}`{titles.get(e, e)} <kill-{slug(e)}>`", *counts(found)] for e, found in by_exercise.items()]
+    totals = [[f"{{ref}}`{title(e)} <kill-{slug(e)}>`", *counts(found)] for e, found in by_exercise.items()]
     totals.append(["**All**", *(f"**{c}**" for c in counts(rows))])
-    head = ["Exercise", "Mistakes", "Forms", "Forms caught by visible checks", "Forms caught by hidden checks"]
+    head = ["Exercise", "Mistakes", "Forms", "Forms that visible checks catch", "Forms that hidden checks catch"]
     parts = [HOW_TO_READ.format(totals=table(head, totals))]
     for name, found in by_exercise.items():
-        body = [[sentence(m), str(n), v, h] for m, n, v, h in merged(found)]
-        parts.append(f"(kill-{slug(name)})=\n## `{name}`\n")
-        parts.append(table(["When …", "Forms", "Visible check that fails", "Hidden check that fails"], body) + "\n")
+        heading = f"(kill-{slug(name)})=\n## {title(name)}"
+        parts.append(f"{heading}\n\nThe exercise `{name}`.\n\n{one_exercise(name, found)}\n")
     return "\n".join(parts)
+
+
+def one_exercise(name: str, rows: list[dict]) -> str:
+    """The checks of one exercise with their short names, then its mistakes with the checks that catch them."""
+    codes: dict[tuple[str, str], str] = {}
+    for suite in SUITES:
+        sentences = dict.fromkeys([*map(sentence_of, checks_of(name, suite)), *(r[suite] for r in rows if r[suite])])
+        codes |= {(suite, text): f"{suite[0].upper()}{i}" for i, text in enumerate(sentences, 1)}
+    first = {key: sum(row[key[0]] == key[1] for row in rows) for key in codes}
+    legend = [[f"**{code}**", plain(key[1]), str(first[key])] for key, code in codes.items()]
+    body = []
+    for mistake in dict.fromkeys(row["mistake"] for row in rows):
+        forms = [row for row in rows if row["mistake"] == mistake]
+        caught = [", ".join(dict.fromkeys(codes.get((s, r[s]), "—") for r in forms)) for s in SUITES]
+        body.append([plain(mistake), str(len(forms)), *caught])
+    return "\n\n".join([
+        table(["", "Check", "First to fail on"], legend), table(["When …", "Forms", "Visible", "Hidden"], body),
+    ])  # fmt: skip
+
+
+def title(name: str) -> str:
+    """An exercise's title in the table."""
+    known = exercises()
+    return known[name].title if name in known else name
 
 
 def slug(name: str) -> str:
@@ -169,24 +194,11 @@ def slug(name: str) -> str:
 
 def counts(rows: list[dict]) -> list[str]:
     """Numbers of mistakes, of code forms, and of forms that each suite caught."""
-    caught = [sum(row[suite] is not None for row in rows) for suite in ("visible", "hidden")]
+    caught = [sum(row[suite] is not None for row in rows) for suite in SUITES]
     return [str(n) for n in (len({(r["exercise"], r["mistake"]) for r in rows}), len(rows), *caught)]
 
 
-def merged(rows: list[dict]) -> list[tuple[str, int, str, str]]:
-    """One line a mistake: how many forms it has, and which checks caught them."""
-    lines = []
-    for mistake in dict.fromkeys(row["mistake"] for row in rows):
-        forms = [row for row in rows if row["mistake"] == mistake]
-        cells = []
-        for suite in ("visible", "hidden"):
-            caught = dict.fromkeys(sentence(row[suite]) if row[suite] else "—" for row in forms)
-            cells.append(" / ".join(caught))
-        lines.append((mistake, len(forms), *cells))
-    return lines
-
-
-def sentence(text: str) -> str:
+def plain(text: str) -> str:
     """Plain text for a table cell: what Markdown would take for markup is escaped, code stays code."""
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(p if p.startswith("`") else re.sub(r"([*_$<\[\]{}\\])", r"\\\1", p) for p in parts)
