@@ -159,10 +159,11 @@ def unreadable(folder: Path) -> None:
 
 HALF = ("attention.causal_mask", "attention.attend")
 HEADS = ("attention.split_heads", "attention.merge_heads")
-BY_EXCHANGE = {"ada": solve, "half": lambda folder: solve(folder, *HALF)}
+BY_EXCHANGE = {"ada": solve}
 BY_ZIP = {"noisy": noisy, "wrong": wrong}
 DIRECT = {
-    "stub": lambda folder: None, "edited": edited, "spoiled": solved_but_spoiled, "tampered": tamper,
+    "half": lambda folder: solve(folder, *HALF), "stub": lambda folder: None, "edited": edited,
+    "spoiled": solved_but_spoiled, "tampered": tamper,
     "missing": missing, "syntax": syntax, "loop": loop, "implement": implement,
 }  # fmt: skip
 EXPECTED = {

@@ -27,6 +27,9 @@ os.environ["AUTOGRADER_SECRET"] = COURSE["secret"]
 os.environ["AUTOGRADER_TIME_LIMIT"] = str(COURSE.get("check_seconds", 20))
 os.environ["GPTLIB_BUDGET"] = "smoke"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# PYTHONPATH comes before the submission's folder: a clone of the course in it would be graded instead.
+before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+os.environ["PYTHONPATH"] = os.pathsep.join(p for p in before if p and not (Path(p) / "gptlib").exists())
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.CourseDirectory.root = str(HERE)
@@ -52,7 +55,7 @@ c.ExchangeFactory.release_feedback = ReleaseFeedback
 
 # Archives for `nbgrader zip_collect`: downloaded/ASSIGNMENT/archive/LEARNER.zip, as `submit` makes them.
 c.FileNameCollectorPlugin.named_regexp = (
-    r".*/extracted/(?P<student_id>[^/]+)/(?:[^/]+/)?(?P<file_id>(?:gptlib/)?[^/]+)$"
+    r".*/extracted/(?P<student_id>[^/]+)/(?:(?!gptlib/)[^/]+/)?(?P<file_id>(?:gptlib/)?[^/]+)$"
 )
 c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".py"]
 
