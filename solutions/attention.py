@@ -6,7 +6,7 @@ who may look where: in every mask of this course True means "may look".
 
 Axes:
     B: batch
-    T: query positions
+    T: positions of a text; in attention, of the queries
     S: key positions
     H: heads
     D: d_model, the width of the model
