@@ -119,25 +119,29 @@ def ngram_figure(
     """
     if any(mark in token for table in tables[:1] for row in table.values() for token in row for mark in "|#"):
         raise ValueError('tables must not count "|" or "#", which separate the records in the page')
-    floor, packed = 1, [_packed(table, 1) for table in tables]
-    while sum(len(text.encode()) for text in packed) > size:
-        floor += 1 + floor // 8
-        packed = [_packed(table, floor) for table in tables]
+    records = [_records(table) for table in tables]
+    # From the contexts seen most often down, as many as there is room for; none seen equally often is left out alone.
+    floor, used = 1, 0
+    for total, text in sorted((record for table in records for record in table), reverse=True):
+        used += len(text.encode()) + 1
+        if used > size:
+            floor = total + 1
+            break
+    packed = ["|".join(text for total, text in table if total >= floor) for table in records]
     data = {"tables": packed, "floor": floor, "context": context, "examples": list(examples)}
     return Figure("ngram", data, f"Interactive table: the characters that n-grams of order 1 to {len(tables)} expect "
                   f"after a context such as {context!r}, with their probabilities, side by side.")  # fmt: skip
 
 
-def _packed(table: Mapping[str, Mapping[str, int]], floor: int) -> str:
-    """Write each context seen `floor` times or more as `context likeliest#counts,total`."""
+def _records(table: Mapping[str, Mapping[str, int]]) -> list[tuple[int, str]]:
+    """Write each context as `context likeliest#counts,total`, with how often it was seen."""
     records = []
     for context, followers in table.items():
         total = sum(followers.values())
-        if total >= floor:
-            best = sorted(followers.items(), key=lambda pair: (-pair[1], pair[0]))[:8]
-            numbers = ",".join(str(times) for _, times in best)
-            records.append(f"{context}{''.join(token for token, _ in best)}#{numbers},{total}")
-    return "|".join(records)
+        best = sorted(followers.items(), key=lambda pair: (-pair[1], pair[0]))[:8]
+        numbers = ",".join(str(times) for _, times in best)
+        records.append((total, f"{context}{''.join(token for token, _ in best)}#{numbers},{total}"))
+    return records
 
 
 def attention_figure(

@@ -7,6 +7,8 @@ probabilities.
 
 Axes:
     V: vocabulary
+    T: positions of a text; in attention, of the queries
+    N: orders, from 1 to the longest
 """
 import math
 from collections.abc import Callable, Sequence
@@ -229,35 +231,39 @@ def model(
     return predict
 
 
-def fit_weights(
-    tables: Sequence[Counts], text: str, vocabulary: str, k: float = 0.0, steps: int = 30
-) -> list[float]:
-    """Find the weights of `probability` that make a text likeliest, by expectation-maximisation (given).
+def by_order(tables: Sequence[Counts], text: str, vocabulary: str, k: float = 0.0) -> Tensor:
+    """Ask each order alone for the probability of each token of a text, given those before it (given; no exercise).
+
+    Returns:
+        (T, N) probabilities; column m − 1 is order m's.
+    """
+    check_text(text, vocabulary)
+    orders = [model(tables[:m], vocabulary, k) for m in range(1, len(tables) + 1)]
+    rows = [
+        torch.stack([predict(text[max(0, t - len(tables)) : t])[vocabulary.index(token)] for predict in orders])
+        for t, token in enumerate(text)
+    ]
+    return torch.stack(rows)
+
+
+def fit_weights(estimates: Tensor, steps: int = 30) -> list[float]:
+    """Find the weights under which a text is likeliest, by expectation-maximisation (given; no exercise).
 
     The text must not be the one that was counted: there the longest context always wins.
 
     Args:
-        tables: `count(documents, m)` for m = 1 … n.
-        text: held-out tokens, all in the vocabulary.
-        vocabulary: the V tokens.
-        k: what `probability` adds to each count.
+        estimates: (T, N) probabilities of the text's tokens from `by_order`.
         steps: rounds of expectation and maximisation.
 
     Returns:
-        n weights that sum to 1.
+        One weight for each order; they sum to 1.
 
     Source:
         Jelinek and Mercer 1980.
     """
-    check_text(text, vocabulary)
-    n = len(tables)
-    orders = [model(tables[: m + 1], vocabulary, k) for m in range(n)]
-    estimates = torch.stack(
-        [torch.stack([predict(text[max(0, t - n) : t])[vocabulary.index(token)] for predict in orders])
-         for t, token in enumerate(text)]
-    )
-    weights = torch.full((n,), 1 / n, dtype=torch.float64)
+    weights = torch.full((estimates.shape[1],), 1 / estimates.shape[1], dtype=torch.float64)
     for _ in range(steps):
-        shares = weights * estimates + 1e-300
+        # Tokens that every order calls impossible tell nothing about the weights.
+        shares = weights * estimates[estimates.sum(1) > 0]
         weights = (shares / shares.sum(1, keepdim=True)).mean(0)
     return weights.tolist()
