@@ -174,7 +174,8 @@ def site(tmp_path: Path) -> Site:
         "chapters/references.bib":
             "@article{vaswani2017, author={Vaswani, A. and Shazeer, N. and Parmar, N.}, title={Attention},"
             " journal={N}, year={2017}, url={https://example.org/v}}\n"
-            "@article{shannon1948, author={Shannon, Claude}, title={A Theory}, journal={B}, year={1948}}\n",
+            "@article{shannon1948, author={Shannon, Claude}, title={A {$T_\\beta(x)$} Theory_*},"
+            " journal={B}, year={1948}}\n",
     }  # fmt: skip
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -237,7 +238,8 @@ def test_every_feature_is_lowered(site):
         "| left | right |\n| :-- | --: |", "<code>a&#124;b</code>", "**Table 1.** Rows",
         f"*Family tree:* {tree.text('attention')}",
         "| head | [Doubling",
-        "```python\nprint(\"plain code\")\n```", "- <a id=\"reference-shannon1948\"", "https://example.org/v",
+        "```python\nprint(\"plain code\")\n```", "- <a id=\"reference-shannon1948\"", "https://example.org/v", 
+        r"A $T_\beta (x)$ theory\_\*",
     ]:  # fmt: skip
         assert expected in text, f"{expected!r} is missing from\n{text}"
     assert "comment for authors" not in text
@@ -302,6 +304,7 @@ def test_an_edit_changes_one_id_only(site):
         ("\n:::{note}\n:class: x\n\nok\n{ref}`nowhere`\n:::\n", r"11: no page of the book has the label 'nowhere'"),
         ("\n{cite:t}`nobody1900`\n", "7: .* no entry 'nobody1900'"),
         ("\n{result}`demo.y:.2f`\n", r"7: chapters/results/demo.json holds no number 'y'.*_book results"),
+        ("\n{result}`demo.x:d`\n", "7: demo.x is 1.2345, and with 'd'"),
         ("\n{result}`nothing.y`\n", r"7: chapters/results/nothing.json holds no number"),
         ("\n{term}`Unknown`\n", "7: the glossary has no term"),
         ("\n{doc}`03_missing`\n", "7: the book has no page"),

@@ -2,7 +2,10 @@
 from collections.abc import Callable, Iterable
 from posixpath import join, normpath
 
-from mdformat.renderer import MDRenderer
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from pybtex.backends.markdown import Backend
+from pybtex.plugin import find_plugin
 from sphinx.util.nodes import split_explicit_title
 
 from chapters._book.page import Page, anchor
@@ -87,7 +90,11 @@ def term(page: Page, content: str) -> str:
 def result(page: Page, content: str) -> str:
     """{result}`attention.logit_variance:.2f`: a number that the book's build recorded."""
     name, _, form = content.partition(":")
-    return format(page.site.result(name), form)
+    value = page.site.result(name)
+    try:
+        return format(value, form)
+    except ValueError as error:
+        raise ValueError(f"{name} is {value!r}, and with {form!r}: {error}") from error
 
 
 def cite_text(page: Page, content: str) -> str:
@@ -120,24 +127,28 @@ def authors(entry) -> str:
     return " and ".join(names) or str(entry.fields.get("title", ""))
 
 
+class BibliographyBackend(Backend):
+    """pybtex's Markdown, with formulas in titles left as they are."""
+
+    def format_str(self, text: str) -> str:
+        """Escape what is text, keep what is math."""
+        only_math = MarkdownIt("zero").use(dollarmath_plugin)
+        tokens = only_math.parseInline(text)[0].children or []
+        escape = super().format_str
+        return "".join(f"${t.content}$" if t.type == "math_inline" else escape(t.content) for t in tokens)
+
+
 def references(page: Page) -> str:
     """Return the list of the works that the page cites, or an empty string."""
-    from pybtex.plugin import find_plugin
-
     entries = [page.site.bibliography.entries[key] for key in page.cited]
     entries.sort(key=lambda entry: (authors(entry).lower(), entry.fields.get("year", ""), entry.key))
     style = find_plugin("pybtex.style.formatting", "plain")()
-    backend = find_plugin("pybtex.backends", "markdown")()
     lines = []
     for entry in style.format_entries(entries):
-        text = " ".join(entry.text.render(backend).split())
-        lines.append(f"- {anchor(f'reference-{entry.key}')}{tidy(page, text)}")
+        text = " ".join(entry.text.render(BibliographyBackend()).split())
+        # Lowered like any other text: no more backslashes than it needs.
+        lines.append(f"- {anchor(f'reference-{entry.key}')}{page.blocks(text, 1)}")
     return "\n".join(["## References", "", *lines]) if lines else ""
-
-
-def tidy(page: Page, text: str) -> str:
-    """Write Markdown anew with no more backslashes than it needs."""
-    return MDRenderer().render(page.site.parser.parse(text), page.site.parser.options, {}, finalize=False)
 
 
 def notes(page: Page) -> str:
