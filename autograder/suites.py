@@ -1,11 +1,9 @@
 """Find the checks of an exercise and run them on any implementation: a learner's, the reference or a mutant."""
 import hashlib
 import hmac
-import importlib
 import importlib.util
 import inspect
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -30,26 +28,24 @@ def checks_of(exercise: str, suite: str = "visible") -> list[Check]:
     """
     if suite not in SUITES:
         raise ValueError(f'suite must be "visible" or "hidden", got {suite!r}')
-    name = exercise.split(".")[0]
-    module = _hidden(name) if suite == "hidden" else importlib.import_module(f"autograder.visible.{name}")
-    if module is None:
-        return []
-    return [f for f in vars(module).values() if getattr(f, "exercise", None) == exercise]
+    module = _fresh(_folder(suite) / f"{exercise.split('.')[0]}.py")
+    return [f for f in vars(module).values() if getattr(f, "exercise", None) == exercise] if module else []
 
 
-def _hidden(name: str) -> ModuleType | None:
-    folder = Path(os.environ.get("AUTOGRADER_HIDDEN") or Path(__file__).with_name("hidden"))
-    path = folder / f"{name}.py"
+def _folder(suite: str) -> Path:
+    chosen = os.environ.get("AUTOGRADER_HIDDEN") if suite == "hidden" else None
+    return Path(chosen or Path(__file__).with_name(suite))
+
+
+def _fresh(path: Path) -> ModuleType | None:
+    """Run a file of checks as a new module: what an earlier implementation did to its inputs is forgotten."""
     if not path.exists():
         return None
-    key = "autograder_hidden_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    if key not in sys.modules:
-        spec = importlib.util.spec_from_file_location(key, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[key] = module
-        spec.loader.exec_module(module)
-    return sys.modules[key]
+    spec = importlib.util.spec_from_file_location(f"autograder_{path.parent.name}_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def secret() -> str:
