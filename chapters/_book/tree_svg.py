@@ -25,12 +25,12 @@ def head(kind: str, width: int, height: int, title: str, description: str, role:
 
 
 def linked(node: Node, href: str | None, inside: str) -> str:
-    """Wrap a node's drawing in a link when it has a chapter; its gist is the tooltip."""
-    tip = f"<title>{escape(f'{node.name} ({node.year}): {node.gist}')}</title>"
+    """Wrap a node's drawing in a link when it has a chapter; else its gist is the tooltip."""
     shape = f'class="node lane-{node.lane}{" open" if href else ""}"'
     if href:
         label = escape(f"{node.name}, {node.year}: open the chapter", quote=True)
-        return f'<a href="{escape(href, quote=True)}" aria-label="{label}" {shape}>{tip}{inside}</a>\n'
+        return f'<a href="{escape(href, quote=True)}" aria-label="{label}" {shape}>{inside}</a>\n'
+    tip = f"<title>{escape(f'{node.name} ({node.year}): {node.gist}')}</title>"
     return f"<g {shape}>{tip}{inside}</g>\n"
 
 

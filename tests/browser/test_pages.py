@@ -1,0 +1,56 @@
+"""Every page loads whole, from this machine alone, fits a phone, and is accessible in light and dark."""
+import functools
+
+import pytest
+
+from chapters._book import vendor
+from tests.browser.conftest import Visit, toc
+
+pytestmark = pytest.mark.parametrize("visit", [*toc(), "genindex", "search"], indirect=True)
+
+
+def test_nothing_comes_from_elsewhere(visit: Visit):
+    assert visit.foreign == []
+
+
+def test_everything_arrives(visit: Visit):
+    assert visit.failed == []
+
+
+def test_no_script_complains(visit: Visit):
+    assert visit.console == []
+
+
+def test_formulas_are_set(visit: Visit):
+    formulas = visit.page.locator(".bd-article .math")
+    assert visit.page.locator(".bd-article .math mjx-container").count() >= formulas.count()
+    assert visit.page.locator("mjx-merror").count() == 0
+
+
+@functools.cache
+def axe() -> str:
+    return vendor.axe().read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_accessible(visit: Visit, theme: str):
+    visit.page.add_style_tag(content="* { transition: none !important }")  # colours would fade for a while
+    visit.page.evaluate(
+        "theme => { document.documentElement.dataset.theme = theme; document.documentElement.dataset.mode = theme }",
+        theme,
+    )
+    visit.page.evaluate(axe())
+    found = visit.page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
+    assert [
+        f"{rule['id']}: {rule['help']}: {node['html'][:160]} {node['failureSummary']}"
+        for rule in found["violations"] for node in rule["nodes"]
+    ] == []  # fmt: skip
+
+
+def test_fits_a_phone(visit: Visit):
+    before = visit.page.viewport_size
+    visit.page.set_viewport_size({"width": 360, "height": 740})
+    visit.page.wait_for_timeout(150)
+    too_wide = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    visit.page.set_viewport_size(before)
+    assert too_wide <= 0, f"{too_wide} px wider than a phone"
