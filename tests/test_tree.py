@@ -145,7 +145,7 @@ def test_names_are_escaped():
 
 def test_the_line_for_notebooks():
     assert tree.text("attention") == (
-        "RNN, LSTM (1997) → seq2seq (2014) → **Attention (2014)** → Transformer (2017)"
+        "RNN and LSTM (1997) → seq2seq (2014) → **Attention (2014)** → Transformer (2017)"
     )
     with pytest.raises(ValueError, match="there are ngram, "):
         tree.text("atention")
