@@ -181,6 +181,9 @@ def _write_settings(out: Path, place: Path, course: Course) -> None:
     _put(out / "nbgrader_config.py", text.encode())
     _put(out / "private" / "grading.py", (TEMPLATE / "grading.py").read_bytes())
     (out / "private").chmod(0o700)
+    if not (exchange := out / course.exchange).exists() and exchange.parent == out:
+        exchange.mkdir()
+        exchange.chmod(0o777)
 
 
 def _write_source(out: Path, made: Mapping[str, Mapping[str, bytes]]) -> list[Path]:

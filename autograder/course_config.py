@@ -22,9 +22,8 @@ course_id = "gpt-lineage"
 secret = "{secret}"
 
 # The folder through which nbgrader hands assignments out and takes them in. A relative path starts in the
-# course's folder. Empty: nbgrader's own, /usr/local/share/nbgrader/exchange. Every learner must be able to
-# write there; not needed when learners upload zip files.
-exchange = ""
+# course's folder, good for a first try; on a hub name one where every learner may write, outside this folder.
+exchange = "exchange"
 
 # A folder with hidden checks of your own: FOLDER/attention.py adds to the hidden grade cells of the module
 # `attention`. A relative path starts at this file. Empty: none.
@@ -64,7 +63,7 @@ class Course:
 
     course_id: str
     secret: str
-    exchange: str = ""
+    exchange: str = "exchange"
     private_checks: Path | None = None
     run: str = "graded"
     check_seconds: float = 20

@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
         print(f"There is no course in {course}: write one with `make course` first.")
         return 1
     # nbgrader takes its settings from the folder the server starts in, kernels take nbgrader's environment.
-    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.default_url=/formgrader", *rest]
+    command = [sys.executable, "-m", "jupyterlab", "--LabApp.default_url=/formgrader", *rest]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     print("JupyterLab starts; its first page is the formgrader, /lab is JupyterLab. Stop it with Ctrl-C.")

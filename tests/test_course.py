@@ -1,13 +1,18 @@
 """The nbgrader course, for real: the instructor's page is run and everyone gets the grade they earned."""
 import csv
 import html
+import os
 import re
+import signal
+import socket
 import stat
+import subprocess
+import sys
 
 import pytest
 
 from autograder import course, course_config, leaks
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs_tool
 from tests.course_kit import BY_EXCHANGE, BY_ZIP, CHAPTER, DIRECT, EXPECTED, FULL, Term, commands, unreadable
 
 pytest.importorskip("nbgrader")
@@ -17,10 +22,7 @@ pytest.importorskip("nbgrader")
 def term(tmp_path_factory):
     """The instructor's page, run to its end, with learners in between."""
     term = Term(tmp_path_factory.mktemp("term"))
-    exchange = term.home / "exchange"
-    exchange.mkdir(mode=0o777)
-    exchange.chmod(0o777)
-    settings = f'c.Exchange.root = "{exchange}"\nc.CourseDirectory.course_id = "gpt-lineage"\n'
+    settings = f'c.Exchange.root = "{term.course}/exchange"\nc.CourseDirectory.course_id = "gpt-lineage"\n'
     (term.home / "hub_config.py").write_text("c = get_config()\n" + settings)
     for line in commands():
         if "activate" in line:
@@ -37,8 +39,7 @@ def term(tmp_path_factory):
             term.hand_in("unreadable", unreadable)
         term.run(line, ok=(0, 1) if "nbgrader autograde" in line else (0,))
         if " course --out" in line:
-            term.choose(exchange=f'"{exchange}"', check_seconds="5")
-            term.run(line)
+            term.choose(check_seconds="5")
     return term
 
 
@@ -78,7 +79,7 @@ def test_feedback_shows_the_message_and_the_learners_own_source(term):
     assert "✗" in text and "expected" in text and "actual" in text
     assert "scores = query @ key.transpose(-2, -1)" in text
     assert "√" in text or "square root" in text
-    assert "never replaced" not in text
+    assert str(term.home) not in text
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,44 @@ def test_a_second_run_keeps_grades_submissions_and_own_changes(term):
 def test_the_secret_is_its_owners(term):
     assert stat.S_IMODE((term.course / "course.toml").stat().st_mode) == 0o600
     assert stat.S_IMODE((term.course / "private").stat().st_mode) == 0o700
+
+
+@pytest.fixture(scope="module")
+def formgrader(term):
+    """The address of JupyterLab, started as the page says."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--course", str(term.course), f"--port={port}", "--no-browser", "--IdentityProvider.token=t"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "autograder", "formgrader", *options], cwd=ROOT, env=term.env, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout
+    for line in process.stdout:
+        if "is running at" in line:
+            break
+    else:
+        pytest.fail("JupyterLab did not start")
+    yield f"http://127.0.0.1:{port}"
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=30)
+
+
+def test_the_formgrader_shows_the_grades(term, grades, formgrader):
+    chromium = needs_tool("chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as browsers:
+        browser = browsers.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"{formgrader}/?token=t")
+        page.get_by_role("link", name=CHAPTER, exact=True).wait_for()
+        assert page.url.endswith("/formgrader/manage_assignments") or page.url.endswith("/formgrader")
+        assert "could not be created" not in page.inner_text("body")
+        page.goto(f"{formgrader}/formgrader/manage_submissions/{CHAPTER}")
+        page.get_by_role("cell", name="ada", exact=True).wait_for()
+        rows = page.locator("tr", has_text=" / ").all_inner_texts()
+        shown = {row.split("\t")[1]: row.split("\t")[4] for row in rows}
+        assert {n: shown[n] for n in EXPECTED} == {n: f"{EXPECTED[n]} / {FULL}" for n in EXPECTED}
+        browser.close()

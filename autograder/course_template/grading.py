@@ -55,9 +55,14 @@ class ExecuteGraded(Execute):
         if not (self.everything or self.counts(cell)):
             return cell, resources
         cell, resources = super().preprocess_cell(cell, resources, index)
+        here = f"{Path(resources['metadata']['path']).resolve()}/"
         for output in cell.get("outputs", ()):
             if output.output_type == "stream":
                 output.name = "stdout"
+                output.text = output.text.replace(here, "")  # learners need not know where you keep the course
+            elif output.output_type == "error":
+                output.traceback = [line.replace(here, "") for line in output.traceback]
+                output.evalue = output.evalue.replace(here, "")
         return cell, resources
 
     @staticmethod

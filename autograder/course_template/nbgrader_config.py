@@ -50,6 +50,7 @@ c.Autograde.autograde_preprocessors = [
 c.ExecuteGraded.everything = COURSE.get("run", "graded") == "all"
 c.ExecuteGraded.timeout = int(COURSE.get("cell_seconds", 120))
 c.ExecuteGraded.shutdown_kernel = "immediate"
+c.ExecuteGraded.coalesce_streams = True
 
 c.ExchangeFactory.release_feedback = ReleaseFeedback
 
