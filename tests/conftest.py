@@ -16,7 +16,7 @@ importlib.import_module("gptlib")  # now: for each test module pytest puts the r
 
 def needs_tool(name: str) -> str:
     """The path of a system tool; without it the test fails under CI=true and is skipped elsewhere."""
-    path = shutil.which(name)
+    path = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))  # node comes with pip
     if path is None:
         message = f"{name} is not installed (on Debian: apt-get install {name})"
         if os.environ.get("CI") == "true":

@@ -88,6 +88,6 @@ def ours(url: str, address: str) -> bool:
 @pytest.fixture(scope="module")
 def visit(request: pytest.FixtureRequest, book: Book, browser: Browser) -> Iterator[Visit]:
     """One page, opened once for all tests of a module; its name is the test's parameter."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light", reduced_motion="reduce")
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     yield watched(context, request.param, book.address)
     context.close()
