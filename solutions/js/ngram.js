@@ -44,7 +44,9 @@ textarea { font: 1em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospac
 .over { display: block; font-weight: 600; margin: 0 0 .3rem; }
 table { table-layout: fixed; min-width: 23rem; }
 th, td { text-align: left; padding: .15rem .4rem; overflow-wrap: anywhere; }
-th:first-child, td:first-child { width: 2.6rem; }
+th:first-child, td:first-child { width: 1.6rem; }
+.examples { align-items: center; gap: .4rem; }
+@media (max-width: 520px) { table { font-size: .82em; min-width: 0; } th, td { padding: .15rem .2rem; } }
 thead th { vertical-align: top; }
 thead small { display: block; opacity: .85; font-weight: 400; }
 code { font: 1em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--soft); padding: 0 .25em;
@@ -70,7 +72,7 @@ export function mount(root, data) {
   box.id = `context-${Math.random().toString(36).slice(2)}`;
   typed.htmlFor = box.id;
   const set = (text) => { box.value = text; draw(); };
-  const examples = node("div", { className: "row", role: "group", ariaLabel: "Examples" }, "or pick one:",
+  const examples = node("div", { className: "row examples", role: "group", ariaLabel: "Examples" }, "or pick one:",
     ...data.examples.map((text) => {
       const button = node("button", { type: "button" }, visible(text));
       button.addEventListener("click", () => set(text));
@@ -90,7 +92,7 @@ export function mount(root, data) {
   const head = node("tr");
   const body = node("tbody");
   const whole = node("table", {},
-    node("caption", { textContent: "The likeliest next characters and their probabilities" }), node("thead", {}, head), body);
+    node("caption", { textContent: "Likeliest next characters" }), node("thead", {}, head), body);
   const frame = node("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: "Next-character probabilities" }, whole);
   const said = status();
   fill(root, CSS, typed, box, examples, chosen.element, node("div", { className: "row" }, one, many), frame, said);
@@ -114,7 +116,7 @@ export function mount(root, data) {
   let waiting = 0;
   function draw() {
     const found = orders.map((n) => estimate(tables, box.value, n));
-    head.replaceChildren(node("th", { scope: "col", textContent: "rank" }), ...found.map((f, i) => header(f, i + 1)));
+    head.replaceChildren(node("th", { scope: "col", textContent: "#" }), ...found.map((f, i) => header(f, i + 1)));
     body.replaceChildren(...Array.from({ length: SHOWN }, (_, rank) => node("tr", {},
       node("th", { scope: "row", textContent: String(rank + 1) }), ...found.map((f, i) => cell(f, rank, i + 1)))));
     const rare = data.floor > 1 ? `seen fewer than ${data.floor} times in training` : "never seen in training";
