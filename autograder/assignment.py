@@ -12,6 +12,7 @@ from autograder.table import Chapter
 
 ROOT = Path(__file__).parents[1]
 CHECK = re.compile(r"""check\(\s*["']([\w.]+)["']\s*(?:,\s*["'](\w+)["'])?\s*\)""")
+TOOLS = ("__main__", "submit")  # so that `python -m autograder submit` works in the folder
 NEVER = ("course", "assignment", "leaks", "hidden")
 FILLED_IN = "*Given in this course: this function comes filled in, and its check carries no points.*"
 
@@ -30,13 +31,15 @@ def files(chapter: Chapter, points: Mapping[str, Points], root: Path = ROOT) -> 
     cells = notebook(root / "chapters" / f"{chapter.name}.ipynb", points)
     found = {f"{chapter.name}.ipynb": dump(cells)}
     found |= library(chapter, points, root)
-    found |= grader(chapter, points, root, imported(_code(cells), "autograder"))
+    found |= grader(chapter, points, root, [*TOOLS, *imported(_code(cells), "autograder")])
     _must_hold(found, imported(_code(cells)), f"{chapter.name}.ipynb")
     return dict(sorted(found.items()))
 
 
 def notebook(path: Path, points: Mapping[str, Points]) -> dict[str, Any]:
     """The chapter's notebook without its answers, its grade cells worth what the course says."""
+    if not path.exists():
+        raise ValueError(f"there is no {path}: write the notebooks with `python -m chapters._book notebooks`")
     book = json.loads(path.read_text(encoding="utf-8"))
     cells, seen = [], set()
     for cell in book["cells"]:

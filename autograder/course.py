@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autograder import assignment, course_config, leaks
 from autograder.course_config import Course
-from autograder.strip import build_reference, regions
+from autograder.strip import build_reference
 from autograder.table import chapters
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,7 +88,8 @@ def weaken(cells: list[dict]) -> None:
 
 
 def tamper(folder: Path) -> None:
-    """Replace support files by ones that pass everything."""
+    """Spoil the grade cells, and replace support files by ones that pass everything."""
+    edit_notebook(folder, weaken)
     (folder / "autograder" / "runner.py").write_text("def check(*args): pass\n")
     (folder / "autograder" / "hidden").mkdir(exist_ok=True)
     (folder / "autograder" / "hidden" / "attention.py").write_text("")
@@ -118,15 +118,10 @@ def implement(folder: Path) -> None:
         edit_notebook(folder, lambda found: found.insert(0, found.pop(order[0])))
 
 
-def edited(folder: Path) -> None:
-    """Spoil the notebook's grade cells, solve nothing."""
-    edit_notebook(folder, weaken)
-
-
 def solved_but_spoiled(folder: Path) -> None:
     """A right solution in a notebook whose grade cells are spoiled."""
     solve(folder)
-    edited(folder)
+    edit_notebook(folder, weaken)
 
 
 def wrong(folder: Path) -> None:
@@ -162,12 +157,12 @@ HEADS = ("attention.split_heads", "attention.merge_heads")
 BY_EXCHANGE = {"ada": solve}
 BY_ZIP = {"noisy": noisy, "wrong": wrong}
 DIRECT = {
-    "half": lambda folder: solve(folder, *HALF), "stub": lambda folder: None, "edited": edited,
+    "half": lambda folder: solve(folder, *HALF), "stub": lambda folder: None,
     "spoiled": solved_but_spoiled, "tampered": tamper,
     "missing": missing, "syntax": syntax, "loop": loop, "implement": implement,
 }  # fmt: skip
 EXPECTED = {
-    "ada": FULL, "half": points(*HALF), "noisy": FULL, "stub": 0, "edited": 0, "spoiled": FULL, "tampered": 0,
+    "ada": FULL, "half": points(*HALF), "noisy": FULL, "stub": 0, "spoiled": FULL, "tampered": 0,
     "wrong": FULL - points("attention.attend", "attention.MultiHeadAttention"), "missing": 0, "syntax": 0,
     "loop": FULL - points("attention.split_heads", "attention.MultiHeadAttention"), "implement": points(*HEADS),
 }  # fmt: skip
@@ -220,13 +215,13 @@ class Term:
         self.run(f"nbgrader submit {CHAPTER} --CourseDirectory.student_id={name}", folder)
 
     def upload(self, name: str, work: Callable[[Path], object]) -> None:
-        """One learner works in a copy of the release and makes a zip file, which the instructor renames."""
+        """One learner works in a copy of the release and makes a zip file with `submit`."""
         folder = self.home / "laptops" / name
         shutil.copytree(self.course / "release" / CHAPTER, folder)
         work(folder)
-        archive = self.course / "downloaded" / CHAPTER / "archive" / f"{name}.zip"
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        zip_of(folder, archive)
+        archive = self.course / "downloaded" / CHAPTER / "archive"
+        archive.mkdir(parents=True, exist_ok=True)
+        self.run(f"PYTHONPATH= python -m autograder submit {CHAPTER} --name {name} --out {archive}", folder)
 
     def hand_in(self, name: str, work: Callable[[Path], object]) -> None:
         """A submission that is simply there."""
@@ -234,9 +229,3 @@ class Term:
         shutil.copytree(self.course / "release" / CHAPTER, folder)
         work(folder)
 
-
-def zip_of(folder: Path, archive: Path) -> None:
-    """What `submit` packs: the notebook and the file that was edited."""
-    with zipfile.ZipFile(archive, "w") as file:
-        for name in (f"{CHAPTER}.ipynb", "gptlib/attention.py"):
-            file.write(folder / name, name)

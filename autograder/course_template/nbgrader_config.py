@@ -54,9 +54,10 @@ c.ExecuteGraded.coalesce_streams = True
 
 c.ExchangeFactory.release_feedback = ReleaseFeedback
 
-# Archives for `nbgrader zip_collect`: downloaded/ASSIGNMENT/archive/LEARNER.zip, as `submit` makes them.
+# Archives for `nbgrader zip_collect`, as `submit` names them: downloaded/ASSIGNMENT/archive/LEARNER-ASSIGNMENT.zip.
+# LEARNER.zip will do as well; a folder around the files is skipped.
 c.FileNameCollectorPlugin.named_regexp = (
-    r".*/extracted/(?P<student_id>[^/]+)/(?:(?!gptlib/)[^/]+/)?(?P<file_id>(?:gptlib/)?[^/]+)$"
+    r".*/extracted/(?P<student_id>[^/]+?)(?:-\d\d_\w+)?/(?:(?!gptlib/)[^/]+/)?(?P<file_id>(?:gptlib/)?[^/]+)$"
 )
 c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".py"]
 
