@@ -35,7 +35,7 @@ def anchors(path: Path) -> Anchors:
 def test_links_lead_somewhere(book: Book, name: str):
     broken = []
     for link in anchors(book.folder / f"{name}.html").links:
-        target = urlsplit(urljoin(f"book:///{name}.html", link) if not urlsplit(link).scheme else link)
+        target = urlsplit(urljoin(f"http://book/{name}.html", link) if not urlsplit(link).scheme else link)
         if urlsplit(link).scheme in ("http", "https", "mailto", "data", "javascript"):
             continue
         path = book.folder / unquote(target.path if urlsplit(link).path else f"{name}.html").lstrip("/")

@@ -32,6 +32,16 @@ def axe() -> str:
     return vendor.axe().read_text(encoding="utf-8")
 
 
+# axe takes a formula in the head of a table for nothing; screen readers read its MathML.
+VIOLATIONS = """async () => {
+  const formula = (node) => document.querySelector(node.target[0])?.querySelector("mjx-assistive-mml math");
+  const found = await axe.run(document, { resultTypes: ["violations"], preload: false });
+  return found.violations.flatMap((rule) => rule.nodes
+    .filter((node) => !(rule.id === "empty-table-header" && formula(node)))
+    .map((node) => `${rule.id}: ${rule.help}: ${node.html.slice(0, 160)} ${node.failureSummary}`));
+}"""
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_accessible(visit: Visit, theme: str):
     visit.page.add_style_tag(content="* { transition: none !important }")  # colours would fade for a while
@@ -40,11 +50,8 @@ def test_accessible(visit: Visit, theme: str):
         theme,
     )
     visit.page.evaluate(axe())
-    found = visit.page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
-    assert [
-        f"{rule['id']}: {rule['help']}: {node['html'][:160]} {node['failureSummary']}"
-        for rule in found["violations"] for node in rule["nodes"]
-    ] == []  # fmt: skip
+    found = visit.page.evaluate(VIOLATIONS)
+    assert found == []
 
 
 def test_fits_a_phone(visit: Visit):
