@@ -3,6 +3,12 @@ import importlib
 import sys
 
 COMMANDS = {
+    "status": "autograder.progress:main",
+    "solution": "autograder.workbench:solution",
+    "fill": "autograder.workbench:fill",
+    "reset": "autograder.workbench:reset",
+    "update": "autograder.update:main",
+    "submit": "autograder.submit:main",
     "course": "autograder.course:main",
     "leaks": "autograder.course:leaks_main",
     "formgrader": "autograder.formgrader:main",

@@ -59,6 +59,13 @@ def begin() -> None:
     if not reference:
         _progress()
     follow_edits()
+    _magics()
+
+
+def _magics() -> None:
+    from autograder import magics
+
+    magics.load()
 
 
 def follow_edits() -> None:

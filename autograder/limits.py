@@ -84,13 +84,13 @@ class Capped(io.TextIOBase):
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet(shown: bool = True) -> Iterator[None]:
     """Keep the block's warnings, stderr and C-level error output out of the cell.
 
     nbgrader gives 0 to a grade cell that writes to stderr, however right the answer is. Printed text stays,
-    up to a cap.
+    up to a cap, unless it is not to be `shown`.
     """
-    capped = Capped(sys.stdout)
+    capped = Capped(sys.stdout) if shown else io.StringIO()
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(capped),

@@ -112,7 +112,8 @@ def test_an_assignment_stands_alone_and_its_set_up_cell_installs_nothing(made, t
     end = "\nimport gptlib.attention, autograder\nprint(gptlib.attention.__file__, autograder.__file__)\n"
     end += "check('attention.attend')"
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, "-c", guard + setup + end], cwd=folder, env=env, text=True, capture_output=True)
+    command = [sys.executable, "-c", guard + setup + end]
+    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True)
     assert str(folder / "gptlib" / "attention.py") in done.stdout
     assert str(folder / "autograder" / "__init__.py") in done.stdout
     assert "attention.attend is not written yet" in done.stderr
@@ -134,7 +135,8 @@ def test_private_checks_join_the_hidden_ones(tmp_path):
     hidden = course.hidden_checks(choice)
     assert course.gate(choice, hidden, tmp_path) == ""
     folder = write(tmp_path / "hidden", hidden)
-    code = "from autograder.suites import checks_of; print([f.__name__ for f in checks_of('attention.attend', 'hidden')])"
+    code = "from autograder.suites import checks_of as of; "
+    code += "print([f.__name__ for f in of('attention.attend', 'hidden')])"
     env = os.environ | {"AUTOGRADER_HIDDEN": str(folder)}
     names = subprocess.run([sys.executable, "-c", code], env=env, text=True, capture_output=True, check=True).stdout
     assert "'mine'" in names and names.count(",") >= 1

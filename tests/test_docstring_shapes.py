@@ -11,7 +11,8 @@ from autograder.suites import checks_of, run
 from autograder.table import exercise, exercises
 from tests.conftest import ROOT
 
-SHAPE = re.compile(r"^ *(?:(\w+): )?(?:[Bb]oolean )?\(((?:\.\.\.|[A-Z]\w*|\d+)(?:, ?(?:\.\.\.|[A-Z]\w*|\d+))*,?|)\)", re.M)
+AXIS = r"(?:\.\.\.|[A-Z]\w*|\d+)"
+SHAPE = re.compile(rf"^ *(?:(\w+): )?(?:[Bb]oolean )?\(({AXIS}(?:, ?{AXIS})*,?|)\)", re.M)
 MODULES = sorted(p.stem for p in (ROOT / "solutions").glob("*.py") if p.stem != "__init__")
 
 

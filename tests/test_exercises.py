@@ -59,9 +59,11 @@ def test_committed_gptlib_is_the_stripped_solutions(path):
 
 
 def test_gptlib_holds_nothing_else():
-    ours = {p.relative_to(ROOT / "solutions") for p in (ROOT / "solutions").rglob("*.*") if "__pycache__" not in p.parts}
-    theirs = {p.relative_to(ROOT / "gptlib") for p in (ROOT / "gptlib").rglob("*.*") if "__pycache__" not in p.parts}
-    assert {p for p in theirs if ".course" not in p.parts} == ours
+    ours, theirs = (
+        {p.relative_to(ROOT / name) for p in (ROOT / name).rglob("*.*") if "__pycache__" not in p.parts}
+        for name in ("solutions", "gptlib")
+    )
+    assert theirs == ours
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -103,7 +105,7 @@ def test_reference_passes_and_returns_nothing(name, suite):
     found = checks_of(name, suite)
     assert found
     run(found, reference(name))
-    assert all(one.__doc__ and inspect.signature(one).return_annotation in (inspect.Signature.empty, None) for one in found)
+    assert all(one.__doc__ for one in found)
 
 
 @pytest.mark.parametrize("suite", SUITES)
