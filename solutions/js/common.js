@@ -8,7 +8,7 @@
 
 // Colours: of the book, else of JupyterLab, else of VS Code, else the browser's. color-scheme is inherited, never set.
 const BASE_CSS = `
-:host { display: block;
+:host { display: block; text-align: start;
   --fg: var(--pst-color-text-base, var(--jp-content-font-color1, var(--vscode-foreground, CanvasText)));
   --bg: var(--pst-color-background, var(--jp-layout-color0, var(--vscode-editor-background, Canvas)));
   --line: color-mix(in srgb, var(--fg) 22%, var(--bg));
