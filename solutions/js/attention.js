@@ -1,5 +1,6 @@
 // One query at a time: its products with all keys → scaled → masked → softmax → weighted sum of the values.
 const CSS = `
+:host { text-align: left; }
 .masked td, .masked th { color: color-mix(in srgb, var(--fg) 72%, var(--bg)); }
 .masked td.minus { font-style: italic; }
 td.box { text-align: center; } td.box input { width: 1.15rem; height: 1.15rem; }

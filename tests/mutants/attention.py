@@ -290,19 +290,19 @@ def divided_by_the_sum(query, key, value, mask=None):
 AFTER = "the mask is applied after the softmax, so the weights no longer sum to 1"
 
 
-@mutant("attention.attend", AFTER, see="attention-masks")
+@mutant("attention.attend", AFTER, see="masks")
 def mask_after_softmax(query, key, value, mask=None):
     weights = scored(query, key).softmax(-1)
     return (weights if mask is None else weights * mask) @ value
 
 
-@mutant("attention.attend", AFTER, see="attention-masks")
+@mutant("attention.attend", AFTER, see="masks")
 def fill_after_softmax(query, key, value, mask=None):
     weights = scored(query, key).softmax(-1)
     return (weights if mask is None else weights.masked_fill(~mask, 0.0)) @ value
 
 
-@mutant("attention.attend", AFTER, see="attention-masks")
+@mutant("attention.attend", AFTER, see="masks")
 def values_masked(query, key, value, mask=None):
     weights = scored(query, key).softmax(-1)
     if mask is None:
@@ -314,12 +314,12 @@ def values_masked(query, key, value, mask=None):
 UPSIDE_DOWN = "the mask is upside down: what may be seen is hidden"
 
 
-@mutant("attention.attend", UPSIDE_DOWN, see="attention-masks")
+@mutant("attention.attend", UPSIDE_DOWN, see="masks")
 def inverted_mask(query, key, value, mask=None):
     return finish(scored(query, key), value, None if mask is None else ~mask)
 
 
-@mutant("attention.attend", UPSIDE_DOWN, see="attention-masks")
+@mutant("attention.attend", UPSIDE_DOWN, see="masks")
 def fills_where_true(query, key, value, mask=None):
     scores = scored(query, key)
     if mask is not None:
@@ -331,37 +331,37 @@ def fills_where_true(query, key, value, mask=None):
 ZERO = "hidden scores are set to 0 instead of −∞, and exp(0) = 1 is weight"
 
 
-@mutant("attention.attend", ZERO, see="attention-masks")
+@mutant("attention.attend", ZERO, see="masks")
 def fill_with_zero(query, key, value, mask=None):
     scores = scored(query, key)
     return (scores if mask is None else scores.masked_fill(~mask, 0.0)).softmax(-1) @ value
 
 
-@mutant("attention.attend", ZERO, see="attention-masks")
+@mutant("attention.attend", ZERO, see="masks")
 def fill_with_a_tiny_number(query, key, value, mask=None):
     scores = scored(query, key)
     return (scores if mask is None else scores.masked_fill(~mask, 1e-9)).softmax(-1) @ value
 
 
-@mutant("attention.attend", ZERO, see="attention-masks")
+@mutant("attention.attend", ZERO, see="masks")
 def fill_with_a_tiny_negative_number(query, key, value, mask=None):
     scores = scored(query, key)
     return (scores if mask is None else scores.masked_fill(~mask, float("-1e-9"))).softmax(-1) @ value
 
 
-@mutant("attention.attend", ZERO, see="attention-masks")
+@mutant("attention.attend", ZERO, see="masks")
 def scores_times_mask(query, key, value, mask=None):
     scores = scored(query, key)
     return (scores if mask is None else scores * mask).softmax(-1) @ value
 
 
-@mutant("attention.attend", "the boolean mask is added to the scores, so True counts as 1", see="attention-masks")
+@mutant("attention.attend", "the boolean mask is added to the scores, so True counts as 1", see="masks")
 def adds_the_mask(query, key, value, mask=None):
     scores = scored(query, key)
     return (scores if mask is None else scores + mask).softmax(-1) @ value
 
 
-@mutant("attention.attend", "hidden scores are only lowered a little", see="attention-masks")
+@mutant("attention.attend", "hidden scores are only lowered a little", see="masks")
 def fill_with_minus_ten(query, key, value, mask=None):
     scores = scored(query, key)
     if mask is None:
@@ -369,7 +369,7 @@ def fill_with_minus_ten(query, key, value, mask=None):
     return scores.masked_fill(~mask, -10.0).softmax(-1).masked_fill(~mask.any(-1, keepdim=True), 0.0) @ value
 
 
-@mutant("attention.attend", "hidden scores are only lowered a little", see="attention-masks", visible=False)
+@mutant("attention.attend", "hidden scores are only lowered a little", see="masks", visible=False)
 def fill_with_minus_a_thousand(query, key, value, mask=None):
     scores = scored(query, key)
     if mask is None:
@@ -380,12 +380,12 @@ def fill_with_minus_a_thousand(query, key, value, mask=None):
 IGNORED = "the mask is ignored"
 
 
-@mutant("attention.attend", IGNORED, see="attention-masks")
+@mutant("attention.attend", IGNORED, see="masks")
 def ignores_the_mask(query, key, value, mask=None):
     return scored(query, key).softmax(-1) @ value
 
 
-@mutant("attention.attend", IGNORED, see="attention-masks")
+@mutant("attention.attend", IGNORED, see="masks")
 def mask_result_thrown_away(query, key, value, mask=None):
     scores = scored(query, key)
     if mask is not None:
@@ -393,13 +393,13 @@ def mask_result_thrown_away(query, key, value, mask=None):
     return scores.softmax(-1) @ value
 
 
-@mutant("attention.attend", "a causal mask is always used, asked for or not", see="attention-masks")
+@mutant("attention.attend", "a causal mask is always used, asked for or not", see="masks")
 def always_causal(query, key, value, mask=None):
     causal = torch.ones(query.size(-2), key.size(-2), dtype=torch.bool).tril()
     return finish(scored(query, key), value, causal if mask is None else mask & causal)
 
 
-@mutant("attention.attend", "a causal mask is used instead of the one that was given", see="attention-masks")
+@mutant("attention.attend", "a causal mask is used instead of the one that was given", see="masks")
 def own_causal_mask(query, key, value, mask=None):
     causal = torch.ones(query.size(-2), key.size(-2), dtype=torch.bool).tril()
     return finish(scored(query, key), value, None if mask is None else causal)
@@ -408,13 +408,13 @@ def own_causal_mask(query, key, value, mask=None):
 EMPTY = "a row without any visible key is 0/0, not a number"
 
 
-@mutant("attention.attend", EMPTY, see="attention-masks")
+@mutant("attention.attend", EMPTY, see="masks")
 def nan_on_empty_rows(query, key, value, mask=None):
     scores = scored(query, key)
     return (scores if mask is None else scores.masked_fill(~mask, -INF)).softmax(-1) @ value
 
 
-@mutant("attention.attend", EMPTY, see="attention-masks")
+@mutant("attention.attend", EMPTY, see="masks")
 def nan_times_zero(query, key, value, mask=None):
     scores = scored(query, key)
     if mask is None:
@@ -422,7 +422,7 @@ def nan_times_zero(query, key, value, mask=None):
     return scores.masked_fill(~mask, -INF).softmax(-1) * mask @ value
 
 
-@mutant("attention.attend", EMPTY, see="attention-masks")
+@mutant("attention.attend", EMPTY, see="masks")
 def nan_from_bias(query, key, value, mask=None):
     bias = 0.0 if mask is None else torch.zeros(mask.shape, dtype=query.dtype).masked_fill(~mask, -INF)
     return (scored(query, key) + bias).softmax(-1) @ value
@@ -431,13 +431,13 @@ def nan_from_bias(query, key, value, mask=None):
 MEAN = "a row without any visible key gets the mean of all values instead of zeros"
 
 
-@mutant("attention.attend", MEAN, see="attention-masks")
+@mutant("attention.attend", MEAN, see="masks")
 def large_negative_fill(query, key, value, mask=None):
     scores = scored(query, key)
     return (scores if mask is None else scores.masked_fill(~mask, -1e9)).softmax(-1) @ value
 
 
-@mutant("attention.attend", MEAN, see="attention-masks")
+@mutant("attention.attend", MEAN, see="masks")
 def least_float_fill(query, key, value, mask=None):
     scores = scored(query, key)
     least = torch.finfo(scores.dtype).min
@@ -447,7 +447,7 @@ def least_float_fill(query, key, value, mask=None):
 NAN_BACK = "a row without any visible key gives zeros but sends NaN back as its gradient"
 
 
-@mutant("attention.attend", NAN_BACK, see="attention-masks")
+@mutant("attention.attend", NAN_BACK, see="masks")
 def nan_gradient_through_bias(query, key, value, mask=None):
     scores = scored(query, key)
     if mask is None:
@@ -456,7 +456,7 @@ def nan_gradient_through_bias(query, key, value, mask=None):
     return (scores + bias).softmax(-1).nan_to_num(0.0) @ value
 
 
-@mutant("attention.attend", NAN_BACK, see="attention-masks")
+@mutant("attention.attend", NAN_BACK, see="masks")
 def nan_gradient_through_log_mask(query, key, value, mask=None):
     scores = scored(query, key)
     if mask is not None:
@@ -465,7 +465,7 @@ def nan_gradient_through_log_mask(query, key, value, mask=None):
     return torch.where(weights.isnan(), 0.0, weights) @ value
 
 
-@mutant("attention.attend", "rows with a hidden key are emptied altogether", see="attention-masks")
+@mutant("attention.attend", "rows with a hidden key are emptied altogether", see="masks")
 def empties_rows_with_any_hidden(query, key, value, mask=None):
     scores = scored(query, key)
     if mask is None:
@@ -473,7 +473,7 @@ def empties_rows_with_any_hidden(query, key, value, mask=None):
     return scores.softmax(-1).masked_fill(~mask.all(-1, keepdim=True), 0.0) @ value
 
 
-@mutant("attention.attend", "the mask hides queries instead of keys", see="attention-masks")
+@mutant("attention.attend", "the mask hides queries instead of keys", see="masks")
 def hides_queries(query, key, value, mask=None):
     out = scored(query, key).softmax(-1) @ value
     return out if mask is None else out * mask.any(-2).unsqueeze(-1)[..., : query.size(-2), :].to(out.dtype)
@@ -585,7 +585,7 @@ def changes_its_query_behind_autograd(query, key, value, mask=None):
     return finish(query @ key.transpose(-2, -1), value, mask)
 
 
-@mutant("attention.attend", "the caller's mask is inverted in place", see="attention-masks")
+@mutant("attention.attend", "the caller's mask is inverted in place", see="masks")
 def changes_its_mask(query, key, value, mask=None):
     if mask is None:
         return finish(scored(query, key), value, None)
@@ -946,7 +946,7 @@ class TransposedOutput(Wrong):
 HEADS_SCRAMBLED = "the heads are cut with `view` alone, so a head mixes features of several positions"
 
 
-@mutant(LAYER, HEADS_SCRAMBLED, see="attention-heads")
+@mutant(LAYER, HEADS_SCRAMBLED, see="heads")
 class HeadsByView(Wrong):
     def split(self, x):
         return view_only(x, self.n_heads)
@@ -955,19 +955,19 @@ class HeadsByView(Wrong):
         return reshape_only(x)
 
 
-@mutant(LAYER, HEADS_SCRAMBLED, see="attention-heads")
+@mutant(LAYER, HEADS_SCRAMBLED, see="heads")
 class SplitByView(Wrong):
     def split(self, x):
         return view_only(x, self.n_heads)
 
 
-@mutant(LAYER, "the heads are merged without exchanging the axes H and T first", see="attention-heads")
+@mutant(LAYER, "the heads are merged without exchanging the axes H and T first", see="heads")
 class MergedByReshape(Wrong):
     def merge(self, x):
         return reshape_only(x)
 
 
-@mutant(LAYER, "features are dealt to the heads in turn instead of in slices", see="attention-heads")
+@mutant(LAYER, "features are dealt to the heads in turn instead of in slices", see="heads")
 class InterleavedHeads(Wrong):
     def split(self, x):
         return dealt_in_turn(x, self.n_heads)
@@ -976,13 +976,13 @@ class InterleavedHeads(Wrong):
         return interleaved(x)
 
 
-@mutant(LAYER, "there is only one head, as wide as the model", see="attention-heads")
+@mutant(LAYER, "there is only one head, as wide as the model", see="heads")
 class OneHead(Wrong):
     def split(self, x):
         return split(x, 1)
 
 
-@mutant(LAYER, "there is only one head, as wide as the model", see="attention-heads")
+@mutant(LAYER, "there is only one head, as wide as the model", see="heads")
 class NoHeadsAtAll(nn.Module):
     def __init__(self, d_model, n_heads, bias=True):
         super().__init__()
@@ -1016,13 +1016,13 @@ class BatchForPositions(Wrong):
         return merge(x).transpose(0, 1)
 
 
-@mutant(LAYER, "every head works with the first slice", see="attention-heads")
+@mutant(LAYER, "every head works with the first slice", see="heads")
 class FirstSliceForAll(Wrong):
     def split(self, x):
         return first_slice_for_all(x, self.n_heads)
 
 
-@mutant(LAYER, "the heads' results are averaged, not joined", see="attention-heads")
+@mutant(LAYER, "the heads' results are averaged, not joined", see="heads")
 class AveragedHeads(Wrong):
     def merge(self, x):
         return x.mean(1).repeat(1, 1, self.n_heads)
@@ -1031,13 +1031,13 @@ class AveragedHeads(Wrong):
 SCALED_WRONG = "the scores are divided by √D, the model's width, instead of √K, a head's"
 
 
-@mutant(LAYER, SCALED_WRONG, see="attention-heads")
+@mutant(LAYER, SCALED_WRONG, see="heads")
 class ScaledByModelWidth(Wrong):
     def attend(self, query, key, value, mask):
         return attend(query / math.sqrt(self.n_heads), key, value, mask)
 
 
-@mutant(LAYER, SCALED_WRONG, see="attention-heads")
+@mutant(LAYER, SCALED_WRONG, see="heads")
 class ScaledByModelWidthInFull(Wrong):
     def attend(self, query, key, value, mask):
         scores = query @ key.transpose(-2, -1) * (self.n_heads * query.size(-1)) ** -0.5
@@ -1056,26 +1056,26 @@ class ScaledTwice(Wrong):
         return attend(query / math.sqrt(query.size(-1)), key, value, mask)
 
 
-@mutant(LAYER, "the mask is ignored", see="attention-masks")
+@mutant(LAYER, "the mask is ignored", see="masks")
 class MaskIgnored(Wrong):
     def attend(self, query, key, value, mask):
         return attend(query, key, value)
 
 
-@mutant(LAYER, "the mask is always causal, asked for or not", see="attention-masks")
+@mutant(LAYER, "the mask is always causal, asked for or not", see="masks")
 class AlwaysCausal(Wrong):
     def attend(self, query, key, value, mask):
         causal = torch.ones(query.size(-2), key.size(-2), dtype=torch.bool).tril()
         return attend(query, key, value, causal if mask is None else mask & causal)
 
 
-@mutant(LAYER, "the mask is upside down", see="attention-masks")
+@mutant(LAYER, "the mask is upside down", see="masks")
 class MaskUpsideDown(Wrong):
     def attend(self, query, key, value, mask):
         return attend(query, key, value, None if mask is None else ~mask)
 
 
-@mutant(LAYER, "the mask is applied to the first head only", see="attention-masks")
+@mutant(LAYER, "the mask is applied to the first head only", see="masks")
 class MaskForFirstHeadOnly(Wrong):
     def attend(self, query, key, value, mask):
         if mask is None:
@@ -1085,13 +1085,13 @@ class MaskForFirstHeadOnly(Wrong):
         return attend(query, key, value, full)
 
 
-@mutant(LAYER, "every batch entry gets the mask of the first", see="attention-masks")
+@mutant(LAYER, "every batch entry gets the mask of the first", see="masks")
 class MaskOfFirstEntry(Wrong):
     def attend(self, query, key, value, mask):
         return attend(query, key, value, mask[:1] if mask is not None and mask.dim() == 4 else mask)
 
 
-@mutant(LAYER, "the mask is kept from the first call", see="attention-masks")
+@mutant(LAYER, "the mask is kept from the first call", see="masks")
 class MaskRemembered(Wrong):
     def attend(self, query, key, value, mask):
         if mask is not None:
@@ -1224,13 +1224,13 @@ class Squeezed(Wrong):
         return self.output(mixed).squeeze(0)
 
 
-@mutant(LAYER, "a position that may look nowhere gives NaN", see="attention-masks")
+@mutant(LAYER, "a position that may look nowhere gives NaN", see="masks")
 class NanOnEmptyRows(Wrong):
     def attend(self, query, key, value, mask):
         return nan_on_empty_rows(query, key, value, mask)
 
 
-@mutant(LAYER, "a position that may look nowhere gets the mean of all values", see="attention-masks")
+@mutant(LAYER, "a position that may look nowhere gets the mean of all values", see="masks")
 class MeanOnEmptyRows(Wrong):
     def attend(self, query, key, value, mask):
         return large_negative_fill(query, key, value, mask)
