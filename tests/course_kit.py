@@ -221,7 +221,8 @@ class Term:
         work(folder)
         archive = self.course / "downloaded" / CHAPTER / "archive"
         archive.mkdir(parents=True, exist_ok=True)
-        self.run(f"PYTHONPATH= python -m autograder submit {CHAPTER} --name {name} --out {archive}", folder)
+        self.run(f"PYTHONPATH= python -m autograder submit {CHAPTER} --name {name}", folder)
+        shutil.copy(folder / "submissions" / CHAPTER / f"{name}.zip", archive)
 
     def hand_in(self, name: str, work: Callable[[Path], object]) -> None:
         """A submission that is simply there."""

@@ -54,10 +54,11 @@ c.ExecuteGraded.coalesce_streams = True
 
 c.ExchangeFactory.release_feedback = ReleaseFeedback
 
-# Archives for `nbgrader zip_collect`, as `submit` names them: downloaded/ASSIGNMENT/archive/LEARNER-ASSIGNMENT.zip.
-# LEARNER.zip will do as well; a folder around the files is skipped.
+# Archives for `nbgrader zip_collect`: downloaded/ASSIGNMENT/archive/LEARNER.zip, as `submit` makes them.
+# LEARNER-ASSIGNMENT.zip will do as well, and a folder named after the assignment is skipped.
 c.FileNameCollectorPlugin.named_regexp = (
-    r".*/extracted/(?P<student_id>[^/]+?)(?:-\d\d_\w+)?/(?:(?!gptlib/)[^/]+/)?(?P<file_id>(?:gptlib/)?[^/]+)$"
+    r".*/extracted/(?:\d\d_\w+/)?(?P<student_id>[^/]+?)(?:-\d\d_\w+)?/"
+    r"(?:(?!gptlib/)[^/]+/)?(?P<file_id>(?:gptlib/)?[^/]+)$"
 )
 c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".py"]
 
