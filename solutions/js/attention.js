@@ -6,6 +6,9 @@ const CSS = `
 td.box { text-align: center; } td.box input { width: 1.15rem; height: 1.15rem; }
 .asks th { box-shadow: inset 3px 0 0 var(--ink); }
 .steps .bar { min-width: 5rem; width: 30%; }
+@media (max-width: 480px) { .steps th, .steps td { padding: .15rem .2rem; } .steps .bar { display: none; }
+  .steps td:nth-last-child(2) { background: linear-gradient(90deg,
+    color-mix(in srgb, var(--ink) 35%, var(--bg)) calc(100% * var(--w)), transparent 0); } }
 .answer { margin-top: .8rem; } .answer td, .answer th { padding: .2rem .35rem; text-align: center; }
 .answer .best { font-weight: 700; box-shadow: inset 0 -3px 0 var(--ink); }`;
 
@@ -68,7 +71,7 @@ export function mount(root, data) {
     return input;
   });
   const said = status();
-  const answer = readout && table("What the weighted sum reads as: probabilities", ["read as", ...readout.labels]);
+  const answer = readout && table("How the weighted sum reads", ["read as", ...readout.labels]);
   if (answer) answer.element.classList.add("answer");
   fill(root, CSS, queries.element, switches, steps.element, ...(answer ? [answer.element] : []), said);
 
@@ -86,6 +89,7 @@ export function mount(root, data) {
     steps.body.replaceChildren(...tokens.map((token, s) => {
       const cells = [found.products[s], state.scaled ? found.scores[s] : NaN, found.masked[s], found.weights[s]]
         .map((x) => node("td", { textContent: format(x), className: x === -Infinity ? "minus" : "" }));
+      cells[3].style.setProperty("--w", found.weights[s]); // on a phone the cell is its own bar
       const name = `${allowed[s] ? "" : "masked"} ${s === state.position ? "asks" : ""}`;
       return row(token, [node("td", { className: "box" }, boxes[s]), ...cells, bar(found.weights[s])], name);
     }));
