@@ -131,7 +131,7 @@ ONCE = "each n-gram is noted once, however often it occurs"
 
 @wrong("ngram.count", ONCE)
 def distinct_windows(documents, n):
-    return tally((g[:-1], g[-1]) for g in set(windows(documents, n)))
+    return tally((g[:-1], g[-1]) for g in dict.fromkeys(windows(documents, n)))
 
 
 @wrong("ngram.count", ONCE)
