@@ -1,4 +1,5 @@
 """Checks, progress and grading for the exercises of The GPT Lineage."""
+import sys
 
 
 def check(name: str, suite: str = "visible") -> None:
@@ -8,4 +9,13 @@ def check(name: str, suite: str = "visible") -> None:
     runner.check(name, suite)
 
 
+def _load_magics() -> None:
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is not None:
+        from autograder import magics
+
+        magics.load(shell)
+
+
+_load_magics()
 __all__ = ["check"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from autograder import fingerprints, source
 from autograder.checks import Failed
-from autograder.limits import TimeUp, quiet, time_limit
+from autograder.limits import TimeUp, quiet, seconds, time_limit
 from autograder.suites import checks_of, run, run_one, sentence
 from autograder.table import Exercise, exercise
 
@@ -60,11 +60,6 @@ def check(name: str, suite: str = "visible") -> None:
 def _shown(path: Path) -> str:
     """The whole path for a learner; in the book, where it would be the builder's, only its end."""
     return f"{path.parent.name}/{path.name}" if os.environ.get("COURSE_STATIC") else str(path)
-
-
-def seconds() -> float:
-    """The time limit of one call of `check`: AUTOGRADER_TIME_LIMIT, else 20 s."""
-    return float(os.environ.get("AUTOGRADER_TIME_LIMIT", "20"))
 
 
 def _too_slow() -> str:

@@ -27,8 +27,26 @@ def path_of(module: str) -> Path:
         raise Unusable("gptlib is not installed here. Run the set-up cell at the top of the notebook first.")
     path = Path(places[0]) / f"{module}.py"
     if not path.exists():
-        raise Unusable(f"{path} is missing. Put the file back (for example with `git checkout {path.name}`).")
+        raise Unusable(f"{path} is missing. Put the file back (for example with `git checkout {path}`).")
     return path
+
+
+def read(path: Path) -> str:
+    """The text of a file as Python would read it: UTF-8, with or without a byte order mark, any line ends.
+
+    Raises:
+        Unusable: it cannot be opened, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = path.read_bytes().count(b"\n", 0, error.start) + 1
+        raise Unusable(
+            f"{path.name} is not saved as UTF-8 (line {line} holds another kind of character). "
+            "Choose the encoding UTF-8 in your editor and save the file again."
+        ) from None
+    except OSError as error:
+        raise Unusable(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def load(exercise: Exercise) -> tuple[Any, Path]:
@@ -41,7 +59,7 @@ def load(exercise: Exercise) -> tuple[Any, Path]:
         Unusable: syntax error, error while importing, or the function is not there.
     """
     path = path_of(exercise.module)
-    text = path.read_text(encoding="utf-8")
+    text = read(path)
     tree = parse(text, path)
     if exercise.function not in defined(tree):
         raise Unusable(
@@ -70,7 +88,11 @@ def parse(text: str, path: Path) -> ast.Module:
     """Parse a file, or say where Python stopped understanding it."""
     try:
         return ast.parse(text, str(path))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise Unusable(f"Python cannot read {path.name}: {error or 'it nests too deeply'}.") from None
     except SyntaxError as error:
+        if error.lineno is None:
+            raise Unusable(f"Python cannot read {path.name}: {error.msg}.") from None
         line = (error.text or "").rstrip("\n")
         caret = " " * max((error.offset or 1) - 1, 0) + "^"
         raise Unusable(
@@ -110,7 +132,7 @@ def blame(error: BaseException, path: Path) -> str:
 
 def source_of(exercise: Exercise, path: Path, longest: int = 60) -> str:
     """The text of the exercise's function or class in the file, cut after `longest` lines."""
-    text = path.read_text(encoding="utf-8")
+    text = read(path)
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == exercise.function:
             lines = text.splitlines()[node.lineno - 1 : node.end_lineno]

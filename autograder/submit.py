@@ -54,8 +54,9 @@ def pack(chapter: str, name: str, out: Path, notebook: Path | None = None) -> Pa
             saved = time.strftime("%Y-%m-%d %H:%M", time.localtime(file.stat().st_mtime))
             print(f"  {inside:<28} {file.stat().st_size:>9,} bytes, saved {saved}")
     part.replace(path)
-    for one in (progress.progress(e, hidden=False) for e in row.exercises):
+    for one in progress.progress(row.exercises, hidden=False):
         if one.state != progress.VISIBLE:
             print(f"  note: {one.exercise.name} is {one.state}" if one.state != progress.BEGUN
-                  else f"  note: {one.exercise.name} does not pass its visible checks yet")
+                  else f"  note: {one.exercise.name} does not pass its visible checks yet"
+                  + (f" ({one.note})" if one.note else ""))
     return path

@@ -80,7 +80,7 @@ def test_status_survives_a_broken_file_and_a_wrong_name(clone):
     edit(clone, "import math", "import math (")
     out = tool(clone, "status")
     assert "cannot be read" in out and "ngram.count" in out
-    assert "neither a chapter nor an exercise" in tool(clone, "status", "attention.atend", code=2)
+    assert "did you mean attention.attend" in tool(clone, "status", "attention.atend", code=2)
 
 
 def test_fill_touches_only_what_is_not_begun_and_git_shows_it(clone):
