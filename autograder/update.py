@@ -1,20 +1,20 @@
 """`update`: a newer course into a clone with own edits; what the learner wrote stays, nothing is lost.
 
-The learner's tracked changes are first copied to .course/backups and the branch is remembered in a ref. Then the
-newer course is checked out, and in gptlib/ a three-way merge puts the learner's edits back; where it
-conflicts, each of their functions is put back by name.
+The learner's files are first copied to .course/backups, and a git ref remembers the branch as it was. Then the
+newer course is checked out, and what the learner changed is put back in the way that fits each file.
 """
 import argparse
-import ast
+import os
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
-from autograder import editing
+from autograder import merging
 from autograder.strip import ROOT
-from autograder.table import exercises
+
+GOING_ON = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply", "BISECT_LOG")
+IDENTITY = ("-c", "user.name=gpt-lineage update", "-c", "user.email=update@localhost", "-c", "commit.gpgsign=false")
 
 
 class Refused(Exception):
@@ -25,19 +25,25 @@ def git(*arguments: str, root: Path, check: bool = True) -> str:
     """Run git in the clone and return what it prints.
 
     Raises:
-        Refused: git failed; the message is git's.
+        Refused: git failed or is not installed; the message is git's.
     """
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, encoding="utf-8",
+                              errors="surrogateescape", env=os.environ | {"GIT_TERMINAL_PROMPT": "0"})
+    except FileNotFoundError:
+        raise Refused("git is not installed here, and update needs it.") from None
     if check and done.returncode:
-        raise Refused(f"git {arguments[0]} failed: {(done.stderr or done.stdout).strip()}")
+        name = next(a for a in arguments if not a.startswith("-") and "=" not in a)
+        raise Refused(f"git {name} failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout
 
 
 def main(argv: list[str]) -> int:
     """Bring a newer course into your clone and keep what you wrote."""
     parser = argparse.ArgumentParser(prog="python -m autograder update", description=main.__doc__)
-    parser.add_argument("--source", default="origin", help="remote, address or folder to take the course from")
-    parser.add_argument("--branch", default="main")
+    parser.add_argument("--from", "--source", dest="source", default="origin", metavar="PLACE",
+                        help="remote, address, folder, or a branch or tag of this clone (default: origin)")
+    parser.add_argument("--branch", default="HEAD", help="branch or tag there (default: the one it shows)")
     arguments = parser.parse_args(argv)
     try:
         for line in update(ROOT, arguments.source, arguments.branch):
@@ -48,139 +54,147 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def update(root: Path, source: str = "origin", branch: str = "main") -> list[str]:
+def update(root: Path, source: str = "origin", branch: str = "HEAD") -> list[str]:
     """Update the clone at `root`; return what happened, line by line.
 
     Raises:
-        Refused: no clone, a merge in progress, or the source cannot be fetched; nothing was changed.
+        Refused: no clone, git is in the midst of something, the source cannot be fetched, or it is not this
+            course; nothing was changed.
     """
-    if git("rev-parse", "--is-inside-work-tree", root=root, check=False).strip() != "true":
+    top = git("rev-parse", "--show-toplevel", root=root, check=False).strip()
+    if not top or Path(top).resolve() != root.resolve():
         raise Refused(f"{root} is not a git clone, so there is nothing to update. Clone the course, copy gptlib/.")
-    if (root / git("rev-parse", "--git-path", "MERGE_HEAD", root=root).strip()).exists():
-        raise Refused("A merge is going on in this clone. Finish it (git commit) or stop it (git merge --abort) first.")
-    git("fetch", "--quiet", source, branch, root=root)
-    new, old = (git("rev-parse", ref, root=root).strip() for ref in ("FETCH_HEAD", "HEAD"))
-    base = git("merge-base", old, new, root=root, check=False).strip() or old
+    for name in GOING_ON:
+        if (root / git("rev-parse", "--git-path", name, root=root).strip()).exists():
+            raise Refused(f"git is in the midst of something here ({name}). Finish or stop it first: see `git status`.")
+    new, old = _newer(root, source, branch), git("rev-parse", "HEAD", root=root).strip()
+    base = git("merge-base", old, new, root=root, check=False).strip()
+    if not base or not git("ls-tree", new, "autograder/exercises.toml", root=root).strip():
+        raise Refused(f"{source} is not a newer version of this course: it shares no history with your clone. If the "
+                      "course was started anew, clone it again and copy your functions over. Nothing was changed.")
     if base == new:
         return ["The course is up to date."]
     changed = _own_changes(root, base, new)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    store = _keep(root, changed, stamp)
-    git("update-ref", f"refs/course/before-{stamp}", old, root=root)
+    store = _keep(root, changed, old)
     goal = new if base == old else _joined(root, new, old)
-    git("reset", "--quiet", "--hard", goal, root=root)
-    told = [f"The course is now at {git('log', '-1', '--format=%h of %ad', '--date=short', new, root=root).strip()}."]
-    for path in changed:
-        told += _put_back(root, path, store / path, base)
-    if changed:
-        told.append(f"Your files as they were: {store}")
-    return told
+    try:
+        git("reset", "--quiet", "--hard", goal, root=root)
+    except Refused as error:
+        raise Refused(f"{error}\nThe update stopped half-way. Your files are safe in {store}.") from None
+    return _put_all_back(root, changed, store, base, old, new)
+
+
+def _newer(root: Path, source: str, branch: str) -> str:
+    """The commit to update to: fetched, or a branch, tag or commit that this clone has."""
+    known = git("remote", root=root).split()
+    if source.startswith("-") or branch.startswith("-"):
+        raise Refused(f"A place or branch cannot begin with a dash, got {source!r} and {branch!r}.")
+    if source not in known and not Path(source).exists() and ":" not in source:
+        here = git("rev-parse", "--verify", "--quiet", f"{source}^{{commit}}", root=root, check=False).strip()
+        if here:
+            return here
+    git("fetch", "--quiet", "--no-tags", source, branch, root=root)
+    return git("rev-parse", "FETCH_HEAD^{commit}", root=root).strip()
 
 
 def _own_changes(root: Path, base: str, new: str) -> list[str]:
     """Tracked files the learner changed since `base`, and untracked ones the newer course would write over."""
-    changed = set(git("diff", "--name-only", "-z", base, root=root).split("\0")) - {""}
-    untracked = set(git("ls-files", "--others", "-z", root=root).split("\0")) - {""}
-    incoming = set(git("ls-tree", "-r", "--name-only", "-z", new, root=root).split("\0"))
-    return sorted(p for p in changed | (untracked & incoming) if (root / p).is_file())
+    changed = _paths(root, "diff", "--name-only", "--no-renames", base)
+    untracked = _paths(root, "ls-files", "--others")
+    incoming = _paths(root, "ls-tree", "-r", "--name-only", new)
+    folders = {str(parent) for path in incoming for parent in Path(path).parents}
+    in_the_way = {p for p in untracked if p in incoming or p in folders or incoming & {str(q) for q in Path(p).parents}}
+    return sorted(p for p in changed | in_the_way if (root / p).is_file())
 
 
-def _keep(root: Path, changed: list[str], stamp: str) -> Path:
-    store = root / ".course" / "backups" / f"{stamp}-update"
-    for path in changed:
-        (store / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(root / path, store / path)
+def _paths(root: Path, command: str, *arguments: str) -> set[str]:
+    return set(git(command, "-z", *arguments, root=root).split("\0")) - {""}
+
+
+def _keep(root: Path, changed: list[str], old: str) -> Path:
+    """Copy the learner's files, and let a ref remember the branch with the work tree and index."""
+    backups, stamp = root / ".course" / "backups", time.strftime("%Y%m%d-%H%M%S-update")
+    names = (stamp if i == 1 else f"{stamp}-{i}" for i in range(1, 10_000))
+    store = next(backups / name for name in names if not (backups / name).exists())
+    try:
+        for path in changed:
+            (store / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / path, store / path)
+    except OSError as error:
+        raise Refused(f"Your files could not be copied to {store}: {error.strerror}. Nothing was changed.") from None
+    saved = git(*IDENTITY, "stash", "create", root=root, check=False).strip()
+    git("update-ref", f"refs/course/{store.name}", saved or old, root=root)
     return store
 
 
 def _joined(root: Path, new: str, old: str) -> str:
     """A commit with the newer course's files and both histories, so that the learner's commits stay in theirs."""
-    message = "Update the course"
-    identity = ["-c", "user.name=gpt-lineage update", "-c", "user.email=update@localhost"]
     own = git("config", "user.email", root=root, check=False).strip()
-    return git(*([] if own else identity), "commit-tree", f"{new}^{{tree}}", "-p", old, "-p", new, "-m", message,
-               root=root).strip()
+    return git(*(IDENTITY[4:] if own else IDENTITY), "commit-tree", f"{new}^{{tree}}", "-p", old, "-p", new, "-m",
+               "Update the course", root=root).strip()
 
 
-def _put_back(root: Path, path: str, mine: Path, base: str) -> list[str]:
+def _put_all_back(root: Path, changed: list[str], store: Path, base: str, old: str, new: str) -> list[str]:
+    told = [f"The course is now at {git('log', '-1', '--format=%h of %ad', '--date=short', new, root=root).strip()}."]
+    for path in changed:
+        try:
+            told += _put_back(root, path, store / path, base, new)
+        except OSError as error:
+            told.append(f"{path}: could not be put back ({error.strerror}). Yours is in the backup.")
+    if base != old:
+        told.append("Your own commits stay in the history; your edits stand in the files again, not committed.")
+    if changed:
+        told.append(f"All these files as they were: {store}")
+    if git("diff", "--name-only", base, new, "--", "pyproject.toml", "requirements", root=root).strip():
+        told.append("The packages it needs may have changed: run `make` or `pip install -e .` again.")
+    return [*told, "Restart the kernels of open notebooks."]
+
+
+def _put_back(root: Path, path: str, mine: Path, base: str, new: str) -> list[str]:
     """Put one changed file of the learner's back, in the way that fits its kind."""
     here = root / path
-    if here.exists() and here.read_bytes() == mine.read_bytes():
+    before, now = (git("rev-parse", "--verify", "--quiet", f"{c}:{path}", root=root, check=False) for c in (base, new))
+    if here.is_file() and here.read_bytes() == mine.read_bytes():
         return []
-    if path.startswith("gptlib/") and path.endswith(".py") and here.exists():
-        return _merge(root, path, mine, base)
-    if path.endswith(".ipynb"):
-        copy = here.with_name(f"{here.stem} (mine){here.suffix}")
-        count = 2
-        while copy.exists():
-            copy, count = here.with_name(f"{here.stem} (mine {count}){here.suffix}"), count + 1
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(mine, copy)
-        return [f"{path}: the new notebook; yours is beside it as “{copy.name}”."]
-    if not here.exists():
+    if not now:
         here.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(mine, here)
-        return [f"{path}: is no longer part of the course; yours was left."]
-    return [f"{path}: is the course's new version; your changes are in the backup."]
+        return [f"{path}: is no longer part of the course; yours was left."] if before else []
+    if path.endswith(".ipynb"):
+        return _notebook(here, path, mine, unchanged=before == now)
+    if path.startswith("gptlib/") and path.endswith(".py"):
+        return _library(root, path, mine, base)
+    return [f"{path}: is the course's version; yours is in the backup."]
 
 
-def _merge(root: Path, path: str, mine: Path, base: str) -> list[str]:
+def _notebook(here: Path, path: str, mine: Path, unchanged: bool) -> list[str]:
+    if unchanged:
+        shutil.copyfile(mine, here)
+        return [f"{path}: yours stays, the course has not changed it."]
+    names = (f"{here.stem} (mine{'' if i == 1 else f' {i}'}){here.suffix}" for i in range(1, 10_000))
+    copy = next(here.with_name(name) for name in names if not here.with_name(name).exists())
+    shutil.copyfile(mine, copy)
+    return [f"{path}: the new notebook; yours is beside it as “{copy.name}”."]
+
+
+def _library(root: Path, path: str, mine: Path, base: str) -> list[str]:
     here = root / path
-    with tempfile.TemporaryDirectory() as folder:
-        before = Path(folder) / "base.py"
-        before.write_text(git("show", f"{base}:{path}", root=root, check=False), encoding="utf-8")
-        command = ["git", "merge-file", "-p", "--quiet", str(mine), str(before), str(here)]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-        if done.returncode == 0 and _parses(done.stdout):
-            here.write_text(done.stdout, encoding="utf-8")
-            return [f"{path}: your edits are kept."]
-        text = mine.read_text(encoding="utf-8")
-        if not _parses(text):
-            return [f"{path}: yours has a syntax error, so it could not be merged. The file is the course's; copy your "
-                    "functions from the backup."]
-        new, kept = _by_function(here.read_text(encoding="utf-8"), text, before.read_text(encoding="utf-8"), path)
-    here.write_text(new, encoding="utf-8")
-    return [f"{path}: the course changed near your edits. Your {', '.join(kept) or 'edits'} were put back by name; "
-            "look the file through."]
-
-
-def _by_function(new: str, mine: str, base: str, path: str) -> tuple[str, list[str]]:
-    """The new file with those functions of the learner's that differ from the stub, and what they added."""
-    module = Path(path).stem
-    kept: list[str] = []
-    for row in exercises().values():
-        if row.module != module:
-            continue
-        try:
-            own, stub = editing.get(mine, row.function), editing.get(base, row.function)
-        except (LookupError, SyntaxError):
-            continue
-        if own != stub:
-            new, kept = editing.put(new, row.function, own), [*kept, row.function]
-    there = {name for name, _ in _top_level(new)} | {name for name, _ in _top_level(base)}
-    added = [code for name, code in _top_level(mine) if name not in there]
-    if added:
-        lines = new.split("\n")
-        place = max((n.end_lineno or 0 for n in ast.parse(new).body if isinstance(n, ast.Import | ast.ImportFrom)),
-                    default=ast.parse(new).body[0].end_lineno or 0)
-        new = "\n".join([*lines[:place], *("\n".join(added)).split("\n"), *lines[place:]])
-        kept.append("own additions")
-    return new, kept
-
-
-def _top_level(text: str) -> list[tuple[str, str]]:
-    lines, found = text.split("\n"), []
-    for node in ast.parse(text).body:
-        code = "\n".join(lines[node.lineno - 1 : node.end_lineno])
-        name = getattr(node, "name", None) or code
-        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-            found.append((name, code))
-    return found
-
-
-def _parses(text: str) -> bool:
     try:
-        ast.parse(text)
-    except SyntaxError:
-        return False
-    return True
+        own = mine.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        return [f"{path}: yours is not saved as UTF-8, so it could not be merged. The file is the course's; copy your "
+                "functions from the backup."]
+    before = git("show", f"{base}:{path}", root=root, check=False).replace("\r\n", "\n")
+    text, kept, lost = merging.merge(own, before, here.read_text(encoding="utf-8"), here.stem)
+    if text is None:
+        return [f"{path}: yours has a syntax error, so it could not be merged. The file is the course's; copy your "
+                "functions from the backup."]
+    here.write_text(text, encoding="utf-8")
+    if not kept and not lost:
+        return [f"{path}: your edits are kept."]
+    told = [f"{path}: the course changed the same lines as you. Look the file through."]
+    if kept:
+        told.append(f"{path}: your {', '.join(kept)} were put back by name.")
+    if lost:
+        told.append(f"{path}: {', '.join(lost)} is the course's; your version is in the backup.")
+    return told

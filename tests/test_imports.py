@@ -38,6 +38,9 @@ def test_an_assignment_folder_shows_its_own(tmp_path):
     shutil.copytree(ROOT / "gptlib", tmp_path / "gptlib", ignore=shutil.ignore_patterns("__pycache__"))
     where, said = run(CALL, tmp_path)
     assert where == str(tmp_path / "gptlib")
+    (tmp_path / "gptlib/attention.py").write_text("def merge_heads(x):\n    return 'the submission'\n")
+    where, said = run(CALL, tmp_path)
+    assert where == str(tmp_path / "gptlib") and "the submission" in said
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,14 @@ def test_the_wheel_is_the_complete_library(wheel, tmp_path):
     texts = [p.read_text() for p in (wheel / "gptlib").glob("*.py")]
     assert not any("NotImplementedError(" in t or "SOLUTION" in t for t in texts)
     assert {p.name for p in wheel.iterdir() if not p.name.endswith(".dist-info")} == {"gptlib"}
+
+
+def test_every_module_of_the_wheel_imports_without_the_clone(wheel, tmp_path):
+    modules = sorted(p.stem for p in (ROOT / "solutions").glob("*.py") if p.stem != "__init__")
+    code = f"import gptlib, sys\nfrom gptlib import {', '.join(modules)}\n"
+    code += "print([m.__file__ for n, m in sys.modules.items() if n.startswith(('gptlib', 'autograder'))])"
+    _, said = run(code, tmp_path, str(wheel))
+    assert said.count(str(wheel)) == len(modules) + 1 and str(ROOT / "gptlib") not in said, said
 
 
 def test_check_prints_the_path_of_the_file_it_checked(tmp_path):

@@ -1,66 +1,13 @@
-"""The learner's commands, driven in a small clone: status, fill, reset, solution, submit, update."""
-import os
+"""The learner's commands, driven in a small clone: status, fill, reset, solution, submit."""
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.learner_kit import RIGHT, STUB, WRONG, edit, git, tool
 
-STUB = '    # YOUR CODE HERE\n    raise NotImplementedError("attention.merge_heads")\n'
-RIGHT = "    return x.transpose(-3, -2).flatten(-2)  # mine\n"
-WRONG = "    return x.flatten(-2)  # mine\n"
-
-
-def git(*arguments, cwd):
-    identity = ["-c", "user.name=A", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-    return subprocess.run(["git", *identity, *arguments], cwd=cwd, capture_output=True, text=True, check=True).stdout
-
-
-def tool(clone: Path, *arguments, code: int = 0) -> str:
-    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"AUTOGRADER_TIME_LIMIT": "10"}
-    done = subprocess.run([sys.executable, "-m", "autograder", *arguments], cwd=clone, env=env, capture_output=True,
-                          text=True)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory):
-    """The course as it is now, as a repository that clones are made from."""
-    folder = tmp_path_factory.mktemp("upstream") / "course"
-    for part in ("autograder", "gptlib", "solutions"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "gptlib").joinpath("attention.py").write_text(stubs(folder))
-    (folder / "chapters").mkdir()
-    (folder / "chapters/05_attention.ipynb").write_text("{}\n")
-    (folder / ".gitignore").write_text("__pycache__/\n.course/\n")
-    git("init", "-q", "-b", "main", cwd=folder)
-    git("add", "-A", cwd=folder)
-    git("commit", "-q", "-m", "course", cwd=folder)
-    return folder
-
-
-def stubs(folder: Path) -> str:
-    from autograder.strip import strip
-
-    return strip((folder / "solutions/attention.py").read_text(), "attention")
-
-
-@pytest.fixture
-def clone(upstream, tmp_path):
-    git("clone", "-q", str(upstream), str(tmp_path / "clone"), cwd=tmp_path)
-    return tmp_path / "clone"
-
-
-def edit(clone: Path, old: str, new: str, path: str = "gptlib/attention.py") -> None:
-    file = clone / path
-    assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new, 1))
+pytest_plugins = ["tests.learner_fixtures"]
 
 
 def test_status_tells_every_state(clone):
@@ -138,72 +85,74 @@ def test_submit_writes_what_zip_collect_wants(clone):
     assert "--name must hold" in tool(clone, "submit", "05_attention", "--name", "../../x", code=1)
 
 
-@pytest.fixture
-def newer(upstream, tmp_path):
-    """A newer course: a module docstring, another function's docstring and the notebook have changed."""
-    git("clone", "-q", str(upstream), str(tmp_path / "newer"), cwd=tmp_path)
-    folder = tmp_path / "newer"
-    edit(folder, "Attention: let every position", "Attention, second edition: let every position")
-    edit(folder, "{}", '{"new": 1}', "chapters/05_attention.ipynb")
-    (folder / "chapters/06_new.md").write_text("new chapter\n")
-    return folder
+def test_each_exercise_is_judged_in_isolation(clone):
+    tool(clone, "fill", "attention.causal_mask", "attention.MultiHeadAttention")
+    edit(clone, STUB, "    import os\n    os._exit(3)\n")
+    edit(clone, '    # YOUR CODE HERE\n    raise NotImplementedError("attention.split_heads")', "    while True: pass")
+    before = (clone / "gptlib/attention.py").read_bytes()
+    out = tool(clone, "status", "attention", seconds=2)
+    lines = {line.split()[1]: line for line in out.splitlines() if " attention." in line}
+    assert "running it ends Python itself" in lines["attention.merge_heads"]
+    assert "still running after 2 s" in lines["attention.split_heads"]
+    assert "done (from the solutions)" in lines["attention.causal_mask"]
+    assert "begun" in lines["attention.MultiHeadAttention"] and "to do" in lines["attention.attend"]
+    assert (clone / "gptlib/attention.py").read_bytes() == before
 
 
-def publish(folder: Path) -> None:
-    git("add", "-A", cwd=folder)
-    git("commit", "-q", "-m", "second edition", cwd=folder)
+def test_status_names_what_an_exercise_needs_and_adds_up(clone):
+    tool(clone, "fill", "attention.MultiHeadAttention", "ngram.count")
+    out = tool(clone, "status")
+    assert "begun (from the solutions): needs attention." in out
+    from autograder.table import exercises
+
+    total, earned = sum(e.points for e in exercises().values()), exercises()["ngram.count"].points
+    assert f"All chapters: 1 of {len(exercises())} exercises pass, {earned} of {total} points" in out
 
 
-@pytest.mark.parametrize("committed", [False, True])
-def test_update_keeps_own_edits(clone, newer, committed):
-    publish(newer)
-    edit(clone, STUB, RIGHT)
-    edit(clone, "{}", '{"run": 1}', "chapters/05_attention.ipynb")
-    (clone / "chapters/06_new.md").write_text("my own notes\n")
-    if committed:
-        git("add", "gptlib", cwd=clone)
-        git("commit", "-q", "-m", "my work", cwd=clone)
-    out = tool(clone, "update", "--source", str(newer))
-    text = (clone / "gptlib/attention.py").read_text()
-    assert "second edition" in text and RIGHT in text
-    assert (clone / "chapters/05_attention.ipynb").read_text() == '{"new": 1}\n'
-    assert (clone / "chapters/05_attention (mine).ipynb").read_text() == '{"run": 1}\n'
-    assert "your edits are kept" in out
-    backups = list((clone / ".course/backups").glob("*-update/chapters/06_new.md"))
-    assert backups[0].read_text() == "my own notes\n"
-    if committed:
-        assert "my work" in git("log", "--format=%s", cwd=clone)
-    assert git("for-each-ref", "refs/course", cwd=clone)
-    assert "up to date" in tool(clone, "update", "--source", str(newer))
+def test_status_of_stubs_waits_for_no_pytorch(clone):
+    (clone / "torch.py").write_text("raise SystemExit('PyTorch was imported')\n")
+    assert "0 of 5 exercises pass" in tool(clone, "status", "05_attention")
 
 
-def test_update_puts_functions_back_by_name_where_lines_conflict(clone, newer):
-    edit(newer, STUB, STUB + "    # a new comment of the course\n")
-    publish(newer)
-    edit(clone, STUB, WRONG)
-    edit(clone, "import math\n", "import math\nimport functools\n")
-    edit(clone, "def split_heads", "def helper(x):\n    return x\n\n\ndef split_heads")
-    out = tool(clone, "update", "--source", str(newer))
-    text = (clone / "gptlib/attention.py").read_text()
-    assert WRONG in text and "import functools" in text and "def helper" in text and "second edition" in text
-    assert "put back by name" in out
-    compile(text, "attention.py", "exec")
+SPOILED = [("not saved as UTF-8", b"# caf\xe9\n"), ("cannot read", b"x = 1\0\n"), ("cannot read", b"x = " + b"(" * 999)]
 
 
-def test_update_keeps_a_broken_file_in_the_backup(clone, newer):
-    edit(newer, STUB, STUB + "    # changed\n")
-    publish(newer)
-    edit(clone, STUB, "    return (\n")
-    out = tool(clone, "update", "--source", str(newer))
-    assert "syntax error" in out
-    kept = next((clone / ".course/backups").glob("*-update/gptlib/attention.py"))
-    assert "    return (\n" in kept.read_text()
+@pytest.mark.parametrize(("words", "spoil"), SPOILED)
+def test_a_file_that_python_cannot_read_is_told_and_kept(clone, words, spoil):
+    file = clone / "gptlib/attention.py"
+    file.write_bytes(mine := file.read_bytes() + spoil)
+    assert words in tool(clone, "status", "attention.attend")
+    assert words in tool(clone, "fill", "attention.attend", code=1)
+    assert words in tool(clone, "reset", "attention.attend", code=1)
+    assert file.read_bytes() == mine
+    out = tool(clone, "reset", "attention")
+    assert git("status", "--porcelain", cwd=clone) == ""
+    assert Path(out.splitlines()[0].split(": ")[-1]).read_bytes() == mine
 
 
-def test_update_refuses_before_it_changes_anything(clone, tmp_path):
-    edit(clone, STUB, WRONG)
-    before = (clone / "gptlib/attention.py").read_text()
-    assert "git fetch failed" in tool(clone, "update", "--source", str(tmp_path / "nowhere"), code=1)
-    assert (clone / "gptlib/attention.py").read_text() == before
-    shutil.rmtree(clone / ".git")
-    assert "not a git clone" in tool(clone, "update", code=1)
+def test_fill_and_reset_leave_every_other_byte(clone):
+    file = clone / "gptlib/attention.py"
+    mine = b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n") + b"# \x0c no line break at the end"
+    file.write_bytes(mine)
+    tool(clone, "fill", "attention.merge_heads")
+    text = file.read_bytes()
+    assert b"# from solutions/\r\n" in text and text.count(b"\n") == text.count(b"\r\n")
+    assert "attention.merge_heads             3 points   5 min  done" in tool(clone, "status", "attention.merge_heads")
+    tool(clone, "reset", "attention.merge_heads")
+    assert file.read_bytes() == mine
+
+
+def test_two_resets_in_a_second_keep_two_backups(clone):
+    for text in ("    return 1  # first\n", "    return 2  # second\n"):
+        edit(clone, STUB, text)
+        tool(clone, "reset", "attention.merge_heads")
+    kept = [p.read_text() for p in (clone / ".course/backups").glob("*/attention.py")]
+    assert len(kept) == 2 and "# first" in "".join(kept) and "# second" in "".join(kept)
+
+
+def test_a_missing_file_is_told(clone):
+    (clone / "gptlib/attention.py").unlink()
+    assert "cannot be read" in tool(clone, "status", "attention.attend")
+    for command in ("fill", "reset"):
+        assert "is missing" in tool(clone, command, "attention.attend", code=1)
+    assert "is missing" in tool(clone, "submit", "05_attention", code=1)
