@@ -1,5 +1,8 @@
 """The learner's commands, driven in a small clone: status, fill, reset, solution, submit."""
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -114,6 +117,18 @@ def test_status_of_stubs_waits_for_no_pytorch(clone):
     assert "0 of 5 exercises pass" in tool(clone, "status", "05_attention")
 
 
+def test_what_lies_in_the_working_folder_is_not_mistaken_for_the_course(clone, tmp_path):
+    for trap in ("gptlib", "autograder"):
+        (tmp_path / "elsewhere" / trap).mkdir(parents=True)
+        (tmp_path / "elsewhere" / trap / "__init__.py").write_text("")
+    tool(clone, "fill", "attention.merge_heads")
+    script = tmp_path / "script.py"
+    script.write_text("from autograder.progress import status\nprint(status(['attention.merge_heads'])[0].state)\n")
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path / "elsewhere", capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": str(clone)})
+    assert done.stdout.endswith("\npasses the visible checks\n"), done.stdout + done.stderr
+
+
 SPOILED = [("not saved as UTF-8", b"# caf\xe9\n"), ("cannot read", b"x = 1\0\n"), ("cannot read", b"x = " + b"(" * 999)]
 
 
@@ -132,7 +147,8 @@ def test_a_file_that_python_cannot_read_is_told_and_kept(clone, words, spoil):
 
 def test_fill_and_reset_leave_every_other_byte(clone):
     file = clone / "gptlib/attention.py"
-    mine = b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n") + b"# \x0c no line break at the end"
+    mine = file.read_bytes().replace(b"\nimport math\n", b"\n# \x0c a page break\nimport math\n")
+    mine = b"\xef\xbb\xbf" + mine.replace(b"\n", b"\r\n") + b"# no line break at the end"
     file.write_bytes(mine)
     tool(clone, "fill", "attention.merge_heads")
     text = file.read_bytes()

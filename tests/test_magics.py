@@ -168,7 +168,9 @@ def test_a_method_alone_may_be_typed(path):
     magics.implement("attention.MultiHeadAttention", method)
     assert path.read_text() == reference
     magics.implement("attention.MultiHeadAttention", method.replace("def forward", "# mine\ndef forward"))
-    magics.implement("attention.MultiHeadAttention", editing.get(reference, "MultiHeadAttention"))
+    whole = editing.get(reference, "MultiHeadAttention").replace("super().__init__()", "super().__init__()  # whole")
+    magics.implement("attention.MultiHeadAttention", whole)  # cells wrote all that differs from the stub
+    assert "# whole" in path.read_text()
     path.write_text(reference.replace("self.n_heads = n_heads", "self.n_heads = n_heads  # by hand"))
     with pytest.raises(CheckFailed, match="by hand"):
         magics.implement("attention.MultiHeadAttention", editing.get(reference, "MultiHeadAttention"))

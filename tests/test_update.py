@@ -248,3 +248,14 @@ def test_merging_two_texts(mine, new, merged):
         lines = (set(mine.split("\n")) | set(new.split("\n"))) - ({"    return 1"} if "return 3" in new else set())
         assert lines <= set(text.split("\n")) and not lost
     compile(text, "m.py", "exec")
+
+
+def test_the_rest_of_a_class_is_new_even_where_a_method_is_the_learners_whole():
+    base = "class C:\n    def __init__(self):\n        self.a = 1\n\n    def forward(self, x):\n"
+    todo = '        # YOUR CODE HERE\n        raise NotImplementedError("attention.MultiHeadAttention")\n'
+    base = base.replace("class C", "class MultiHeadAttention")
+    mine = base.replace("x):", "x, y=0):") + "        return x + y\n"
+    new = base.replace("self.a = 1", "self.a = 2").replace("x):", "x, z=0):") + todo
+    text, kept, lost = merging.merge(mine, base + todo, new, "attention")
+    assert "self.a = 2" in text and text.endswith("x, y=0):\n        return x + y\n")
+    assert kept == ["MultiHeadAttention.forward"] and not lost
