@@ -1,0 +1,347 @@
+r"""Byte-pair encoding: spell any text in pieces that were frequent where the vocabulary was learned.
+
+A text is cut into chunks by a pattern, each chunk is UTF-8 bytes, and the merges that training found join bytes into
+longer pieces. Tokens are numbers: 0 to 255 are the bytes, 256 + i is what merge number i made. No text is unknown,
+because every text is bytes. `GPT2` is the pattern of GPT-2.
+
+Axes:
+    V: vocabulary
+"""
+import functools
+import heapq
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import regex
+
+Pair = tuple[int, int]
+GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+def pre_tokenise(text: str, pattern: str = GPT2) -> list[str]:
+    """Cut a text into chunks that no merge may cross: words, numbers, marks, spaces (given; no exercise).
+
+    Source:
+        Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.2, and its code.
+    """
+    return regex.findall(pattern, text)
+
+
+def count_chunks(text: str, pattern: str = GPT2) -> Counter[bytes]:
+    """Count the chunks of a text, as UTF-8 bytes (given; no exercise)."""
+    return Counter({chunk.encode(): times for chunk, times in Counter(pre_tokenise(text, pattern)).items()})
+
+
+def merge(tokens: Sequence[int], pair: Pair, new: int) -> list[int]:
+    """Replace every occurrence of a pair by one new token, from left to right.
+
+    Occurrences do not overlap: a token that has been merged is used up, so three equal tokens hold one pair of them.
+
+    Args:
+        tokens: token numbers.
+        pair: the two neighbours to look for, in this order.
+        new: the number that takes their place.
+
+    Returns:
+        A new list; the given tokens stay as they are.
+
+    Raises:
+        ValueError: `pair` is not two tokens.
+
+    Source:
+        Gage 1994, "A New Algorithm for Data Compression".
+    """
+    if len(pair) != 2:
+        raise ValueError(f"pair must be two tokens, got {pair!r}")
+    # BEGIN SOLUTION
+    merged, i = [], 0
+    while i < len(tokens):
+        if i + 1 < len(tokens) and (tokens[i], tokens[i + 1]) == pair:
+            merged.append(new)
+            i += 2
+        else:
+            merged.append(tokens[i])
+            i += 1
+    return merged
+    # END SOLUTION
+
+
+def learn(chunks: Mapping[bytes, int], n_merges: int) -> list[Pair]:
+    """Learn merges: again and again join the pair of neighbours that occurs most often.
+
+    Each chunk begins as its bytes and counts as often as it occurs. A pair is counted at every place where it stands,
+    so `aaa` holds the pair `aa` twice. Of pairs that occur equally often the smallest wins, compared as Python
+    compares tuples of numbers: first the left token, then the right one.
+
+    Args:
+        chunks: how often each chunk of the text occurs, at least once.
+        n_merges: how many merges to learn, at least 0.
+
+    Returns:
+        The pairs in the order in which they were joined; pair number i became token 256 + i. Fewer than `n_merges`
+        when no pair is left: every chunk is one token then.
+
+    Raises:
+        ValueError: `n_merges` is negative, or a chunk occurs less than once.
+
+    Source:
+        Sennrich, Haddow and Birch 2016, "Neural Machine Translation of Rare Words with Subword Units", algorithm 1;
+        on bytes: Radford et al. 2019, section 2.2.
+    """
+    if n_merges < 0:
+        raise ValueError(f"n_merges must not be negative, got {n_merges}")
+    if chunks and min(chunks.values()) < 1:
+        raise ValueError(f"chunks must each occur at least once, got a count of {min(chunks.values())}")
+    # BEGIN SOLUTION
+    index = PairIndex(chunks)
+    queue = [(-count, pair) for pair, count in index.counts.items()]
+    heapq.heapify(queue)
+    merges: list[Pair] = []
+    while queue and len(merges) < n_merges:
+        count, pair = heapq.heappop(queue)
+        if -count > index.counts[pair]:  # out of date: an old pair only ever gets rarer, so put it back where it belongs
+            if index.counts[pair]:
+                heapq.heappush(queue, (-index.counts[pair], pair))
+            continue
+        for born in index.join(pair, 256 + len(merges)):
+            heapq.heappush(queue, (-index.counts[born], born))
+        merges.append(pair)
+    return merges
+    # END SOLUTION
+
+
+class PairIndex:
+    """How often each pair stands in the chunks, and in which of them, kept up to date (given; no exercise).
+
+    A merge touches only the chunks that hold its pair, and there only the neighbours of the pair. That makes training
+    fast: counting anew after each merge does the whole text's work every time.
+    """
+
+    def __init__(self, chunks: Mapping[bytes, int]):
+        self.words = [list(chunk) for chunk in chunks]
+        self.times = list(chunks.values())
+        self.counts: dict[Pair, int] = defaultdict(int)
+        self.places: dict[Pair, set[int]] = defaultdict(set)
+        for i, word in enumerate(self.words):
+            for pair in pairwise(word):
+                self.counts[pair] += self.times[i]
+                self.places[pair].add(i)
+
+    def join(self, pair: Pair, new: int) -> set[Pair]:
+        """Join a pair wherever it stands, count again what that changed, and return the pairs that are new."""
+        born = set()
+        for i in self.places.pop(pair):
+            word, times = self.words[i], self.times[i]
+            for old in pairwise(word):
+                self.counts[old] -= times
+            word = self.words[i] = _join_in(word, pair, new)
+            for now in pairwise(word):
+                self.counts[now] += times
+                if new in now:
+                    self.places[now].add(i)
+                    born.add(now)
+        return born
+
+
+def _join_in(word: list[int], pair: Pair, new: int) -> list[int]:
+    """Do what `merge` does, by looking for the pair's left token in C; in place of a copy where speed matters."""
+    left, right = pair
+    i, joined = 0, word[:]
+    while True:
+        try:
+            i = joined.index(left, i)
+        except ValueError:
+            return joined
+        if joined[i + 1 : i + 2] == [right]:
+            joined[i : i + 2] = [new]
+        i += 1
+
+
+def encode_chunk(chunk: bytes, ranks: Mapping[bytes, int]) -> list[int]:
+    """Spell one chunk in tokens, joining what training joined first.
+
+    Begin with single bytes. Of all neighbours that together are a piece of the vocabulary, join those with the lowest
+    number, the leftmost of them if they stand several times; repeat until no two neighbours are a piece.
+
+    Args:
+        chunk: the bytes of one chunk.
+        ranks: the vocabulary, from a piece to its number; holds all single bytes. The number is the rank: what was
+            learned earlier has a lower one.
+
+    Returns:
+        The numbers of the pieces, from left to right.
+
+    Raises:
+        ValueError: `ranks` lacks a byte of the chunk.
+
+    Source:
+        Sennrich, Haddow and Birch 2016, section 3.2; the rank of a joined piece as in tiktoken.
+    """
+    for i in range(len(chunk)):
+        if chunk[i : i + 1] not in ranks:
+            raise ValueError(f"ranks must hold every single byte, got none for {chunk[i : i + 1]!r}")
+    # BEGIN SOLUTION
+    never = sys.maxsize
+    pieces = [chunk[i : i + 1] for i in range(len(chunk))]
+    joined = [ranks.get(a + b, never) for a, b in pairwise(pieces)]
+    while joined and (best := min(joined)) < never:
+        i = joined.index(best)
+        pieces[i : i + 2] = [pieces[i] + pieces[i + 1]]
+        del joined[i]
+        for j in (i - 1, i):  # only the two pairs beside the new piece have changed
+            if 0 <= j < len(joined):
+                joined[j] = ranks.get(pieces[j] + pieces[j + 1], never)
+    return [ranks[piece] for piece in pieces]
+    # END SOLUTION
+
+
+def decode(tokens: Sequence[int], pieces: Mapping[int, bytes]) -> str:
+    """Turn tokens back into text. Any tokens: a model may write bytes that are no valid UTF-8.
+
+    Args:
+        tokens: token numbers.
+        pieces: the bytes of each token.
+
+    Returns:
+        The text of all their bytes together, with U+FFFD (�) where they are not valid UTF-8.
+
+    Raises:
+        ValueError: a token is not in `pieces`.
+
+    Source:
+        The Unicode Standard, section 3.9, on U+FFFD for what cannot be decoded.
+    """
+    unknown = sorted({token for token in tokens if token not in pieces})
+    if unknown:
+        raise ValueError(f"tokens must be in the vocabulary, got {unknown}, which it lacks")
+    # BEGIN SOLUTION
+    return b"".join(pieces[token] for token in tokens).decode("utf-8", errors="replace")
+    # END SOLUTION
+
+
+class Tokenizer:
+    """A vocabulary to encode and decode with (given; no exercise).
+
+    Args:
+        pieces: the bytes of tokens 0, 1, 2 …, in the order in which they were learned; all 256 single bytes are there.
+        special: texts that are one token each, such as `<|endoftext|>`; they get the numbers after the pieces.
+        pattern: how texts are cut into chunks.
+
+    Raises:
+        ValueError: a single byte is missing, or a special token is empty or given twice.
+
+    `encode("…")` reads special tokens as the letters they are made of, because a text from outside must not be able to
+    give orders; `encode("…", special=True)` recognises them.
+    """
+
+    def __init__(self, pieces: Sequence[bytes], special: Sequence[str] = (), pattern: str = GPT2):
+        missing = sorted(set(range(256)) - {piece[0] for piece in pieces if len(piece) == 1})
+        if missing:
+            raise ValueError(f"pieces must hold every single byte, got none for {missing[:5]}")
+        if "" in special or len(set(special)) < len(special):
+            raise ValueError(f"special must be different texts, none empty, got {list(special)}")
+        self.ranks: dict[bytes, int] = {}
+        for number, piece in enumerate(pieces):
+            self.ranks.setdefault(piece, number)  # two merges can make the same piece: the first one counts
+        self.special = {text: len(pieces) + i for i, text in enumerate(special)}
+        self.pieces = dict(enumerate([*pieces, *(text.encode() for text in special)]))
+        self.pattern = pattern
+        self._split = regex.compile(pattern).findall
+        longest_first = sorted(map(regex.escape, special), key=len, reverse=True)
+        self._split_special = regex.compile(f"({'|'.join(longest_first)})").split if special else None
+        self._chunk = functools.lru_cache(maxsize=1 << 18)(self._encode_chunk)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, V: pieces and special tokens."""
+        return len(self.pieces)
+
+    def _encode_chunk(self, chunk: str) -> list[int]:
+        data = chunk.encode("utf-8", errors="replace")  # half of a surrogate pair is no character: it becomes "?"
+        whole = self.ranks.get(data)
+        return encode_chunk(data, self.ranks) if whole is None else [whole]
+
+    def encode(self, text: str, special: bool = False) -> list[int]:
+        """Return the tokens of a text; with `special`, its special tokens become one token each."""
+        parts = self._split_special(text) if special and self._split_special else [text]
+        tokens: list[int] = []
+        for part in parts:
+            if special and part in self.special:
+                tokens.append(self.special[part])
+            else:
+                for chunk in self._split(part):
+                    tokens += self._chunk(chunk)
+        return tokens
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Return the text of tokens; bytes that are not valid UTF-8 become �."""
+        return decode([int(token) for token in tokens], self.pieces)
+
+    def save(self, path: str | Path) -> None:
+        """Write the vocabulary as JSON; bytes are written as hexadecimal digits."""
+        pieces = [self.pieces[number].hex() for number in range(len(self.pieces) - len(self.special))]
+        content = {"format": "gptlib.bpe", "pattern": self.pattern, "special": list(self.special), "pieces": pieces}
+        Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokenizer":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: the file is something else.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            if content["format"] != "gptlib.bpe":
+                raise KeyError("format")
+            return cls([bytes.fromhex(piece) for piece in content["pieces"]], content["special"], content["pattern"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"path must name a vocabulary that Tokenizer.save wrote, got {path}: {error}") from None
+
+    def to_tiktoken(self, name: str = "trained") -> Any:
+        """Return a `tiktoken.Encoding` with this vocabulary: the same tokens, from compiled code."""
+        import tiktoken
+
+        return tiktoken.Encoding(
+            name, pat_str=self.pattern, mergeable_ranks=self.ranks, special_tokens=self.special
+        )
+
+
+def pieces_of(merges: Sequence[Pair]) -> list[bytes]:
+    """Return the bytes of each token: 256 single bytes, then what each merge made (given; no exercise)."""
+    pieces = [bytes([byte]) for byte in range(256)]
+    for left, right in merges:
+        pieces.append(pieces[left] + pieces[right])
+    return pieces
+
+
+def train(text: str, vocab_size: int, special: Sequence[str] = (), pattern: str = GPT2) -> Tokenizer:
+    """Learn a vocabulary from a text (given; no exercise): count chunks, `learn`, make a `Tokenizer`.
+
+    Args:
+        text: what to learn from.
+        vocab_size: V, number of tokens in all, the special ones included; fewer come out when the text is too short.
+        special: texts that become one token each.
+        pattern: how the text is cut into chunks.
+
+    Raises:
+        ValueError: `vocab_size` has no room for the 256 bytes and the special tokens.
+    """
+    n_merges = vocab_size - 256 - len(special)
+    if n_merges < 0:
+        raise ValueError(f"vocab_size must be at least {256 + len(special)} (bytes, special tokens), got {vocab_size}")
+    return Tokenizer(pieces_of(learn(count_chunks(text, pattern), n_merges)), special, pattern)
+
+
+def gpt2() -> Tokenizer:
+    """Return GPT-2's own vocabulary: 50,257 tokens (given; no exercise). Its single bytes stand in another order."""
+    from . import data
+
+    encoding = data.load("gpt2")
+    pieces = [encoding.decode_single_token_bytes(number) for number in range(encoding.n_vocab - 1)]
+    return Tokenizer(pieces, ["<|endoftext|>"])
