@@ -104,7 +104,7 @@ def learn(chunks: Mapping[bytes, int], n_merges: int) -> list[Pair]:
     merges: list[Pair] = []
     while queue and len(merges) < n_merges:
         count, pair = heapq.heappop(queue)
-        if -count > index.counts[pair]:  # out of date: an old pair only ever gets rarer, so put it back where it belongs
+        if -count > index.counts[pair]:  # out of date: old pairs only ever get rarer
             if index.counts[pair]:
                 heapq.heappush(queue, (-index.counts[pair], pair))
             continue
