@@ -4,7 +4,7 @@ import torch
 
 from autograder.checks import checks, same
 
-TEXTS = ("the cat sat on the mat that the rat spat at", "aaaaaaabaaaab", "für ein Übel über Grünes 🙂🙂 猫猫", "0110100")
+TEXTS = ("the cat sat on the mat that the rat spat at", "aaaaaaabaaaab", "für ein Übel über 🙂🙂 猫猫", "0110100")
 
 
 def draw(generator, low, high):
@@ -70,7 +70,8 @@ def it_agrees_with_a_stack(merge, generator):
     for size in (1, 2, 3, 5):
         for length in (0, 1, 2, 3, 7, 31, 64):
             tokens = [draw(generator, 0, size - 1) for _ in range(length)]
-            cases.append((tokens, (draw(generator, 0, size - 1), draw(generator, 0, size - 1)), draw(generator, 0, size)))
+            pair = draw(generator, 0, size - 1), draw(generator, 0, size - 1)
+            cases.append((tokens, pair, draw(generator, 0, size)))
     for tokens, pair, new in cases:
         same(merge(tokens, pair, new), joined(tokens, pair, new), f"joining {pair} in {tokens}")
 
