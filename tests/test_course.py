@@ -142,20 +142,15 @@ def formgrader(term):
     process.communicate(timeout=30)
 
 
-def test_the_formgrader_shows_the_grades(term, grades, formgrader):
-    chromium = needs_tool("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(f"{formgrader}/?token=t")
-        page.get_by_role("link", name=CHAPTER, exact=True).wait_for()
-        assert page.url.endswith("/formgrader/manage_assignments") or page.url.endswith("/formgrader")
-        assert "could not be created" not in page.inner_text("body")
-        page.goto(f"{formgrader}/formgrader/manage_submissions/{CHAPTER}")
-        page.locator("td", has_text="ada").first.wait_for()
-        rows = page.locator("tr", has_text=" / ").all_inner_texts()
-        shown = {row.split("\t")[1]: row.split("\t")[4] for row in rows}
-        assert {n: shown[n] for n in EXPECTED} == {n: f"{EXPECTED[n]} / {FULL}" for n in EXPECTED}
-        browser.close()
+def test_the_formgrader_shows_the_grades(term, grades, formgrader, browser):
+    page = browser.new_page()
+    page.goto(f"{formgrader}/?token=t")
+    page.get_by_role("link", name=CHAPTER, exact=True).wait_for()
+    assert page.url.endswith("/formgrader/manage_assignments") or page.url.endswith("/formgrader")
+    assert "could not be created" not in page.inner_text("body")
+    page.goto(f"{formgrader}/formgrader/manage_submissions/{CHAPTER}")
+    page.locator("td", has_text="ada").first.wait_for()
+    rows = page.locator("tr", has_text=" / ").all_inner_texts()
+    shown = {row.split("\t")[1]: row.split("\t")[4] for row in rows}
+    assert {n: shown[n] for n in EXPECTED} == {n: f"{EXPECTED[n]} / {FULL}" for n in EXPECTED}
+    page.close()
