@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from autograder import course, course_config, leaks
-from tests.conftest import ROOT, needs_tool
+from tests.conftest import ROOT
 from tests.course_kit import BY_EXCHANGE, BY_ZIP, CHAPTER, DIRECT, EXPECTED, FULL, Term, commands, unreadable
 
 pytest.importorskip("nbgrader")

@@ -54,14 +54,15 @@ def exercise(page: Page, name: str) -> Exercise:
 
 
 def answer(page: Page, box: DirectiveText) -> str:
-    """{answer} module.exercise: how to see the solution. The page's code never holds it: the book offers the notebook."""
+    """{answer} module.exercise: how to see the solution; the notebook never holds it, for the book offers it."""
     e = exercise(page, box.argument)
     path = page.site.root / "solutions" / f"{e.module}.py"
     if not any(name.split(".")[0] == e.function for name in strip.regions(path.read_text(encoding="utf-8"))):
         raise LookupError(f"solutions/{e.module}.py has no solution region in {e.function}")
     how = (
         "Compare with ours once yours passes, or when an hour has brought nothing new: "
-        f"[`solutions/{e.module}.py`]({page.site.file_url(path)}), or in a terminal `python -m autograder solution {e.name}`."
+        f"[`solutions/{e.module}.py`]({page.site.file_url(path)}), or in a terminal "
+        f"`python -m autograder solution {e.name}`."
     )
     return details(f"Solution of `{e.name}`", "\n\n".join(filter(None, [page.blocks(box.body, box.line), how])))
 

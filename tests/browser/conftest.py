@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from chapters._book import build
 from tests.conftest import ROOT
 
+
 def toc() -> list[str]:
     """The pages of the table of contents, by name."""
     table = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
