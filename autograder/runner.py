@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder import fingerprints, source
-from autograder.checks import Failed
+from autograder.checks import Failed, wrap
 from autograder.limits import TimeUp, quiet, seconds, time_limit
 from autograder.suites import checks_of, run, run_one, sentence
 from autograder.table import Exercise, exercise
@@ -44,7 +44,7 @@ def check(name: str, suite: str = "visible") -> None:
     except source.Unusable as error:
         raise CheckFailed(f"✗ {error}") from None
     except TimeUp as error:
-        raise CheckFailed(_failure(error, f"{_too_slow()}", row, path, suite)) from None
+        raise CheckFailed(_failure(error, wrap(_too_slow()), row, path, suite)) from None
     except NotImplementedError as error:
         raise CheckFailed(_not_written(error, row, path)) from None
     except Failed as error:
@@ -107,7 +107,7 @@ def _named(row: Exercise, implementation: Any, suite: str) -> str:
     if not rows:
         return ""
     clauses = ", or when ".join(found["mistake"] for found in rows)
-    return f"\nThis is what comes out when {clauses}.\nRead: {rows[0]['link']}"
+    return "\n" + wrap(f"This is what comes out when {clauses}.") + f"\nRead: {rows[0]['link']}"
 
 
 __all__ = ["CheckFailed", "check", "sentence"]

@@ -30,11 +30,11 @@ def collect() -> dict[str, Any]:
             row = exercise(mutant.exercise)
             see = f"{row.chapter}.html#{mutant.see or row.see}"
             claims = checks_of(mutant.exercise)
-            there = {check: _output(check, mutant.implementation, 0) for check in claims}
-            back = {check: _output(check, mutant.implementation, 1) for check in reversed(claims)}
+            once = {check: _output(check, mutant.implementation, 0) for check in claims}
+            again = {check: _output(check, mutant.implementation, 1) for check in claims}
             for check in claims:
-                hint, output = there[check]
-                if output is None or back[check] != there[check]:
+                hint, output = once[check]
+                if output is None or again[check] != once[check]:
                     continue  # nothing to compare with, or decided by chance or by earlier calls
                 entry = {"hint": hint, "mistake": mutant.mistake, "see": see, "output": output}
                 rows = found.setdefault(mutant.exercise, {}).setdefault(check.__name__, [])

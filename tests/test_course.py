@@ -33,6 +33,8 @@ def term(tmp_path_factory):
         if "zip_collect" in line:
             for name, work in BY_ZIP.items():
                 term.upload(name, work)
+        if "student import" in line:
+            (term.course / "roster.csv").write_text("id,first_name,last_name,email\nada,Ada,Lovelace,ada@example.org\n")
         if "nbgrader autograde" in line:
             for name, work in DIRECT.items():
                 term.hand_in(name, work)
@@ -52,6 +54,10 @@ def grades(term):
 @pytest.mark.parametrize("name", EXPECTED)
 def test_everyone_gets_what_they_earned(grades, name):
     assert (float(grades[name]["score"]), float(grades[name]["max_score"])) == (EXPECTED[name], FULL)
+
+
+def test_the_roster_gives_grades_a_name(grades):
+    assert (grades["ada"]["first_name"], grades["ada"]["last_name"]) == ("Ada", "Lovelace")
 
 
 def test_the_unreadable_one_is_named_and_stops_nobody(term, grades):
