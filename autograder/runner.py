@@ -44,15 +44,15 @@ def check(name: str, suite: str = "visible") -> None:
     except source.Unusable as error:
         raise CheckFailed(f"✗ {error}") from None
     except TimeUp as error:
-        raise CheckFailed(_failure(error, f"{_too_slow()}", row, path, suite)) from None
+        raise CheckFailed(_failure(error, _too_slow(), row, path)) from None
     except NotImplementedError as error:
-        raise CheckFailed(_not_written(error, row, path)) from None
+        raise CheckFailed(not_written(error, row, str(path))) from None
     except Failed as error:
-        text = error.text() + _named(row, implementation, suite)
-        raise CheckFailed(_failure(error, text, row, path, suite)) from None
+        text = error.text() + (named(row, implementation) if suite == "visible" else "")
+        raise CheckFailed(_failure(error, text, row, path)) from None
     except (Exception, SystemExit) as error:
         text = f"Your code raised {type(error).__name__}: {error}\n{source.blame(error, path)}".rstrip()
-        raise CheckFailed(_failure(error, text, row, path, suite)) from None
+        raise CheckFailed(_failure(error, text, row, path)) from None
     kind = "checks" if suite == "visible" else "hidden checks"
     print(f"{name} passes its {kind}.")
 
@@ -69,7 +69,8 @@ def _too_slow() -> str:
     )
 
 
-def _not_written(error: NotImplementedError, row: Exercise, path: Path) -> str:
+def not_written(error: NotImplementedError, row: Exercise, path: str) -> str:
+    """What to tell someone who has not begun an exercise, or one that it needs."""
     missing = str(error)
     if missing == row.name or not missing:
         return (
@@ -82,21 +83,25 @@ def _not_written(error: NotImplementedError, row: Exercise, path: Path) -> str:
     )
 
 
-def _failure(error: BaseException, text: str, row: Exercise, path: Path, suite: str) -> str:
+def _failure(error: BaseException, text: str, row: Exercise, path: Path) -> str:
+    own = source.source_of(row, path) if os.environ.get("NBGRADER_EXECUTION") else None
+    return failure(error, text, row, path.name, own)
+
+
+def failure(error: BaseException, text: str, row: Exercise, file: str, own: str | None) -> str:
+    """The message about a check that failed, with the learner's own source where work is graded."""
     lines = [f"✗ {getattr(error, 'sentence', row.title)}", *(f"  {line}" for line in text.splitlines())]
-    if os.environ.get("NBGRADER_EXECUTION"):
-        lines += ["", f"Your code in {path.name}:", source.source_of(row, path)]
+    if own is not None:
+        lines += ["", f"Your code in {file}:", own]
     return "\n".join(lines)
 
 
-def _named(row: Exercise, implementation: Any, suite: str) -> str:
-    """The registered mistake that gives these outputs, as lines to add to the message."""
-    if suite != "visible":
-        return ""
+def named(row: Exercise, implementation: Any) -> str:
+    """The registered mistake that gives the outputs of the visible checks, as lines to add to the message."""
     failures = []
     try:
         with quiet(), time_limit(seconds()):
-            for one in checks_of(row.name, suite):
+            for one in checks_of(row.name):
                 try:
                     run_one(one, implementation)
                 except Failed as failure:
