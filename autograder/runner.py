@@ -7,7 +7,7 @@ from autograder import fingerprints, source
 from autograder.checks import Failed
 from autograder.limits import TimeUp, quiet, seconds, time_limit
 from autograder.suites import checks_of, run, run_one, sentence
-from autograder.table import Exercise, exercise
+from autograder.table import Exercise, exercise, exercises
 
 
 class CheckFailed(AssertionError):
@@ -77,6 +77,8 @@ def not_written(error: NotImplementedError, row: Exercise, path: str) -> str:
             f"✗ {row.name} is not written yet. Open {path}, find `{row.function}`, and replace the line "
             "`raise NotImplementedError(…)` by your code. Then run this cell again."
         )
+    if missing not in exercises():
+        return f"✗ {row.name}\n  Your code raised NotImplementedError: {missing}"
     return (
         f"✗ {row.name} uses {missing}, which is not written yet. Write that one first, or take it from the "
         f"solutions with `python -m autograder fill {missing}`."

@@ -45,9 +45,9 @@ class Session(Peer):
         super().__init__(ours, lookup=None, open_objects=False)
         ours.settimeout(limits.wall)
 
-    def load(self, files: dict[str, str], exercise: str) -> str:
-        """Load an exercise in the child; give the learner's source of it."""
-        return str(self.function("load", files, exercise))
+    def load(self, files: dict[str, str], exercise: str, cells: tuple = ()) -> str:
+        """Load an exercise in the child, after the notebook's `%%implement` cells; give the learner's source of it."""
+        return str(self.function("load", files, [list(cell) for cell in cells], exercise))
 
     def exercise(self, *args: Any, **kwargs: Any) -> Any:
         """Call what the learner wrote."""
@@ -68,8 +68,6 @@ class Session(Peer):
             self.stop("")
         except WireError as error:
             self.stop(f"The code broke the rules of the conversation with its judge: {error}")
-        except RecursionError as error:
-            self.stop(f"The code gave a value that nests too deeply: {error}")
 
     def call(self, target: list, args: tuple, kwargs: dict, modules: Any = ()) -> Any:
         """Call a function of the learner under limits."""
@@ -140,7 +138,7 @@ class Session(Peer):
 def ending(used: dict, limits: Limits) -> str:
     """Say in a learner's words how a child ended."""
     code = used["status"]
-    if used["cpu"] >= limits.cpu * 0.95 and code == -signal.SIGKILL:
+    if code == -signal.SIGKILL and not used["killed"] and used["cpu"] > limits.cpu / 2:
         return f"The code was stopped after {limits.cpu} s of computing. Does a loop never end?"
     if used["killed"]:
         return "The code closed its connection to the judge."

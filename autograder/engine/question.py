@@ -23,12 +23,13 @@ LONGEST = 6000
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """One exercise in one suite, the files it is graded with, and the key from which its inputs are drawn."""
+    """One exercise in one suite, the files and cells it is graded with, and the key that its inputs are drawn from."""
 
     name: str
     suite: str
     files: Mapping[str, str]
     key: str
+    cells: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,7 @@ def examine(session: Session, question: Question, lines: list[str]) -> str:
         found = checks_of(row.name, question.suite)
         if not found:
             raise LookupError(f"there are no {question.suite} checks of {row.name}")
-        own = session.load(dict(question.files), row.name)[:LONGEST]
+        own = session.load(dict(question.files), row.name, question.cells)[:LONGEST]
         run(found, session.exercise, lambda text: lines.append(f"  ✓ {text}"), lambda proxy: (proxy, Facts(session)))
     except Reported as error:
         return f"✗ {error}"

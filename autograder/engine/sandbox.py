@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 PACKAGE = Path(__file__).parents[1]
-IMAGE = ("__init__.py", "source.py", "sideeffects.py", "table.py", "engine/__init__.py", "engine/wire.py",
+IMAGE = ("__init__.py", "source.py", "sideeffects.py", "table.py", "exercises.toml",
+         "magics.py", "editing.py", "strip.py", "engine/__init__.py", "engine/wire.py",
          "engine/peer.py", "engine/confine.py", "engine/child.py")  # fmt: skip
 TIERS = ("T0", "T1")
 MEANING = {
@@ -87,8 +88,8 @@ def command(tier: str, image: Path) -> list[str]:
     if os.getuid():
         line += ["--unshare-user", "--uid", "0", "--gid", "0"]
     return [*line, "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETUID", "--cap-add",
-            "CAP_SETGID", f"/python/bin/python3.{sys.version_info.minor}", "-I", "-S", "-B", "-u",
-            "/image/autograder/engine/child.py"]  # fmt: skip
+            "CAP_SETGID", "--cap-add", "CAP_KILL", f"/python/bin/python3.{sys.version_info.minor}",
+            "-I", "-S", "-B", "-u", "/image/autograder/engine/child.py"]  # fmt: skip
 
 
 class Zygote:

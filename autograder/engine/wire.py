@@ -137,8 +137,8 @@ def encode(value: object, tensors: list, refer: Refer) -> Any:
         if x is None or type(x) in (bool, int, float, str):
             return x
         if isinstance(x, torch.Tensor):
-            if x.layout != torch.strided or x.dtype not in DTYPE_NAMES:
-                raise TypeError(f"a {x.layout} tensor of {x.dtype} cannot be checked")
+            if x.layout != torch.strided or x.dtype not in DTYPE_NAMES or x.device.type == "meta":
+                raise TypeError(f"a {x.layout} tensor of {x.dtype} on {x.device} cannot be checked")
             if id(x) not in numbers:
                 numbers[id(x)] = len(tensors)
                 tensors.append(x)
