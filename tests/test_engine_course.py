@@ -84,7 +84,8 @@ def script(folder):
     text = "<script>alert(1)</script><img src=x onerror=alert(1)>"
     edit_notebook(folder, lambda cells: [c.update(source=text) for c in cells if "nbgrader" not in c["metadata"]])
     source = module(folder).read_text("utf-8")
-    module(folder).write_text(source.replace("return x.unflatten", f"raise ValueError({text!r})\n    return x.unflatten"))
+    new = f"raise ValueError({text!r})\n    return x.unflatten"
+    module(folder).write_text(source.replace("return x.unflatten", new))
 
 
 def bad_time(folder):
@@ -158,8 +159,8 @@ def test_feedback_is_from_records_and_holds_no_live_script(term):
         page = (term.course / "feedback" / name / CHAPTER / f"{CHAPTER}.html").read_text("utf-8")
         assert "Content-Security-Policy" in page and "<script>alert" not in page and "<img src=x" not in page
         words = html.unescape(re.sub(r"<[^>]*>", "", page))
-        wanted = {"wrong": "scores = query @ key", "loop": "s of computing", "script": "<script>alert", "deep": "damaged",
-                  "renamed": "was graded as", "tampered": "not written yet"}[name]  # fmt: skip
+        wanted = {"wrong": "scores = query @ key", "loop": "s of computing", "script": "<script>alert",
+                  "deep": "damaged", "renamed": "was graded as", "tampered": "not written yet"}[name]  # fmt: skip
         assert wanted in words, name
         assert len(page) < 3 << 20
     said = term.run(f"python -m autograder leaks --course {term.course}")
@@ -170,8 +171,9 @@ def content(term):
     """All rows of grades, without what SQLite or the clock decide."""
     with sqlite3.connect(term.course / "gradebook.db") as db:
         return sorted(db.execute(
-            "SELECT a.student_id, b.name, g.auto_score, g.manual_score, g.needs_manual_grade, g.extra_credit FROM grade g "
-            "JOIN submitted_notebook n ON g.notebook_id = n.id JOIN submitted_assignment a ON n.assignment_id = a.id "
+            "SELECT a.student_id, b.name, g.auto_score, g.manual_score, g.needs_manual_grade, g.extra_credit "
+            "FROM grade g JOIN submitted_notebook n ON g.notebook_id = n.id "
+            "JOIN submitted_assignment a ON n.assignment_id = a.id "
             "JOIN grade_cells c ON g.cell_id = c.id JOIN base_cell b ON c.id = b.id"
         ).fetchall())  # fmt: skip
 

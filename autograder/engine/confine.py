@@ -9,8 +9,9 @@ NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000
 NOSUID, NODEV, NOEXEC, PRIVATE_ALL = 2, 4, 8, (1 << 18) | (1 << 14)
 DENIED = (
     "unshare setns mount umount2 pivot_root chroot ptrace process_vm_readv process_vm_writev keyctl add_key "
-    "request_key bpf userfaultfd perf_event_open io_uring_setup clone3 open_by_handle_at kexec_load"
+    "request_key bpf userfaultfd perf_event_open io_uring_setup open_by_handle_at kexec_load"
 ).split()
+ALONE = ("clone", "clone3", "fork", "vfork")  # refused as the process limit refuses, which spares root
 libc = ctypes.CDLL(None, use_errno=True)
 try:
     seccomp: ctypes.CDLL | None = ctypes.CDLL("libseccomp.so.2", use_errno=True)
@@ -72,10 +73,11 @@ def filter_calls() -> None:
     if seccomp is None:
         return
     seccomp.seccomp_init.restype = ctypes.c_void_p
-    allow, refuse = 0x7FFF0000, 0x00050000 | errno.EPERM
+    allow, refuse = 0x7FFF0000, 0x00050000
     rules = ctypes.c_void_p(seccomp.seccomp_init(allow))
-    for name in DENIED:
+    for name in (*DENIED, *ALONE):
+        code = errno.EAGAIN if name in ALONE else errno.EPERM
         number = seccomp.seccomp_syscall_resolve_name(name.encode())
         if number >= 0:
-            check(seccomp.seccomp_rule_add(rules, refuse, number, 0))
+            check(seccomp.seccomp_rule_add(rules, refuse | code, number, 0))
     check(seccomp.seccomp_load(rules))

@@ -23,8 +23,8 @@ def seen():
 '''}  # fmt: skip
 ADVICE = """\
 How to get T1: use Linux; install bubblewrap (on Debian and Ubuntu: apt-get install bubblewrap libseccomp2); and let
-ordinary users make namespaces. Where the kernel refuses them (Ubuntu 24.04 and later, while `sysctl
-kernel.apparmor_restrict_unprivileged_userns` says 1; most containers), grade in a virtual machine, or allow them there."""
+ordinary users make namespaces. Where the kernel refuses them (most containers; Ubuntu 24.04 and later, while
+`sysctl kernel.apparmor_restrict_unprivileged_userns` says 1), allow them, or grade in a virtual machine."""
 
 
 @functools.cache

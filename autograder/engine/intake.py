@@ -193,11 +193,11 @@ def rebuilt(template: dict[str, Any], came: list[dict[str, Any]]) -> dict[str, A
             cell["source"] = text if cell["cell_type"] == "code" else harmless(text)
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
-    ids = {_graded(cell).get("grade_id") for cell in book["cells"]}
+    ids = {_graded(cell)["grade_id"] for cell in book["cells"] if _graded(cell)}
     own, room = [], MAX_OWN
     for cell in came:
-        text = source_of(cell)
-        if cell["cell_type"] == "code" and text.strip() not in known and _graded(cell).get("grade_id") not in ids:
+        text, name = source_of(cell), str(_graded(cell).get("grade_id"))
+        if cell["cell_type"] == "code" and text.strip() not in known | {""} and name not in ids:
             own.append(text[:room])
             room -= len(own[-1])
             if room <= 0:

@@ -139,7 +139,7 @@ def ending(used: dict, limits: Limits) -> str:
     """Say in a learner's words how a child ended."""
     code = used["status"]
     if code == -signal.SIGKILL and not used["killed"] and used["cpu"] > limits.cpu / 2:
-        return f"The code was stopped after {limits.cpu} s of computing. Does a loop never end?"
+        return f"The code was still running after {limits.cpu} s of computing and was stopped. Does a loop never end?"
     if used["killed"]:
         return "The code closed its connection to the judge."
     if code < 0:
