@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,9 @@ class Committer:
             app.log.setLevel(logging.ERROR)
             here = os.getcwd()
             try:
-                app.start()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # nbgrader's own, about its database sessions
+                    app.start()
             except SystemExit as error:
                 raise RuntimeError(f"nbgrader could not enter the grades of {learner}") from error
             finally:
