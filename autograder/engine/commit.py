@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 from nbconvert.preprocessors import ClearMetadataPreprocessor
+from nbgrader import utils
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
@@ -23,7 +24,6 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
     SaveAutoGrades,
 )
-from nbgrader.utils import temp_attrs
 from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -47,8 +47,8 @@ class EnterVerdicts(NbGraderPreprocessor):
         notices = found["notices"]
         for cell in nb.cells:
             name = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if not cell.metadata.get("nbgrader", {}).get("grade") or cell.cell_type != "code":
-                continue
+            if not utils.is_grade(cell) or utils.is_solution(cell) or cell.cell_type != "code":
+                continue  # what a person grades stays as it came
             row = found["cells"].get(name, {"text": "", "message": found["missing"]})
             cell.outputs = outputs(row, notices)
             notices = []
@@ -122,7 +122,7 @@ class Committer:
             (goal / name).parent.mkdir(parents=True, exist_ok=True)
             (goal / name).write_bytes(data)
         write(self.course / RESULTS / self.assignment / f"{learner}.json", result)
-        with temp_attrs(
+        with utils.temp_attrs(
             self.coursedir, submitted_directory=CLEAN, assignment_id=self.assignment, student_id=learner
         ):
             app = Autograde(coursedir=self.coursedir, config=self.config)
