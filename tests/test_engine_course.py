@@ -5,10 +5,16 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 
 import pytest
 
+from autograder import course, course_config, leaks
+from tests.conftest import ROOT
 from tests.course_kit import (
     BY_EXCHANGE,
     BY_ZIP,
@@ -113,7 +119,7 @@ REFUSED = ("deep", "old", "latin", "unreadable")
 def term(tmp_path_factory):
     term = Term(tmp_path_factory.mktemp("engine"))
     term.run(f"python -m autograder course --out {term.course}")
-    term.choose(check_seconds="5")
+    term.choose(check_seconds="3")
     term.run(f"nbgrader generate_assignment {CHAPTER}", term.course)
     for name, work in HONEST.items():
         term.hand_in(name, work)
@@ -163,8 +169,9 @@ def test_feedback_is_from_records_and_holds_no_live_script(term):
                   "deep": "damaged", "renamed": "was graded as", "tampered": "not written yet"}[name]  # fmt: skip
         assert wanted in words, name
         assert len(page) < 3 << 20
-    said = term.run(f"python -m autograder leaks --course {term.course}")
-    assert "0 leaks found" in said
+    secrets = course.secrets_of(term.course, course_config.read(term.course / "course.toml"), CHAPTER)
+    for name in ("stub", "deep", "tampered"):
+        assert leaks.scan(term.course / "feedback" / name, secrets) == []
 
 
 def content(term):
@@ -188,7 +195,7 @@ def test_a_second_run_changes_nothing_and_runs_nothing(term):
 
 
 def test_killed_at_any_point_a_second_run_gives_the_same_grades(term):
-    """What is left behind by a kill: no mark of having entered, half a folder, a missing verdict, a lost one."""
+    """What a kill leaves behind: no mark of having entered, no folder, a missing verdict, half of one; then kill -9."""
     before = content(term)
     engine = term.course / "private" / "engine"
     marks = sorted((engine / "entered" / CHAPTER).glob("*.json"))
@@ -199,6 +206,12 @@ def test_killed_at_any_point_a_second_run_gives_the_same_grades(term):
     records[1].write_text(records[1].read_text()[:50])
     shutil.rmtree(engine / "submitted" / marks[2].stem / CHAPTER)
     marks[2].unlink()
+    line = [sys.executable, "-m", "autograder", "grade", str(term.course), CHAPTER, "--workers", "1"]
+    with subprocess.Popen(line, cwd=ROOT, env=term.env, stdout=subprocess.DEVNULL) as process:
+        while not marks[0].exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
     term.run(f"python -m autograder grade {term.course} {CHAPTER}")
     assert content(term) == before and not [p for p in marks if not p.exists()]
 
