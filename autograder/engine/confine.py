@@ -33,8 +33,8 @@ def mount(kind: str, target: str, flags: int, options: str = "") -> None:
 def confine(order: dict) -> None:
     """Apply an order's limits; in tier T1 also leave behind file systems, network, user and system calls."""
     os.umask(0o077)
+    os.setsid()  # else kill(0, …) would reach the zygote's process group, also from another PID namespace
     if order["tier"] == "T0":
-        os.setsid()
         limit(order)
         os.chdir(order["folder"])
         return
