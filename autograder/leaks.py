@@ -131,7 +131,7 @@ def _views(text: str, name: str) -> Iterator[str]:
     if name.endswith((".ipynb", ".json", ".html")):
         try:
             yield squeeze("".join(_strings(json.loads(text))))
-        except ValueError:
+        except (ValueError, RecursionError):
             yield squeeze(text.replace("\\n", "\n").replace('\\"', '"').replace('",', "").replace('"', ""))
 
 
