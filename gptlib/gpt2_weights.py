@@ -4,6 +4,8 @@ Nothing here unpickles: a pickle runs whatever its author wrote into it. A safet
 and shapes, then plain numbers. This given module knows tensors and modules only, not the class that learners write.
 
 Axes:
+    B: batch
+    T: positions of a text
     D: d_model, the width of the model
     R: rows of a matrix
     C: columns of a matrix
@@ -12,7 +14,6 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import torch
@@ -145,17 +146,23 @@ def fetch() -> Path:
     weights = goal / "model.safetensors"
     if not weights.exists():
         goal.mkdir(parents=True, exist_ok=True)
-        try:
-            with written_whole(weights) as part, urlopen(SMALL + "model.safetensors", timeout=20) as answer:
-                with part.open("wb") as stream:
-                    while block := answer.read(2**20):
-                        stream.write(block)
-                if (found := sha256_of(part)) != SMALL_SHA256:
-                    raise DataError(f"What came from {SMALL} is not the published GPT-2 (SHA-256 {found}): try again.")
-        except (URLError, OSError) as error:
-            raise DataError(f"GPT-2's weights could not be fetched from {SMALL}: {error}") from None
+        with written_whole(weights) as part:
+            with part.open("wb") as stream:
+                for block in _blocks(SMALL + "model.safetensors"):
+                    stream.write(block)
+            if (found := sha256_of(part)) != SMALL_SHA256:
+                raise DataError(f"What came from {SMALL} is not the published GPT-2 (SHA-256 {found}): try again.")
         (goal / "config.json").write_text(json.dumps(SMALL_SETTINGS | {"model_type": "gpt2"}), encoding="utf-8")
     return goal
+
+
+def _blocks(address: str) -> Iterator[bytes]:
+    try:
+        with urlopen(address, timeout=20) as answer:
+            while block := answer.read(2**20):
+                yield block
+    except OSError as error:
+        raise DataError(f"GPT-2's weights could not be fetched from {address}: {error}") from None
 
 
 def quantise(matrix: Tensor) -> tuple[Tensor, Tensor]:

@@ -289,7 +289,7 @@ class GPT2(nn.Module):
 
         Args:
             tokens: (B, T) token numbers, int64.
-            positions: (T) or (B, T) places in the text, each less than the context length; None means 0 … T − 1.
+            positions: (..., T). places in the text, the same for all or one row for each; None means 0 … T − 1.
 
         Returns:
             (B, T, D).
@@ -327,7 +327,7 @@ class GPT2(nn.Module):
 
         Args:
             tokens: (B, T) token numbers, int64.
-            positions: (T) or (B, T) places in the text; None means 0 … T − 1.
+            positions: (..., T). places in the text, as in `embed`; None means 0 … T − 1.
             mixes: for every block what its attention does with query, key and value; None is causal attention.
 
         Returns:
