@@ -7,7 +7,7 @@ looks at itself and at all before it; a cache of keys and values, or a figure th
 
 Axes:
     B: batch
-    T: positions of a text
+    T: positions of a text; in attention, of the queries
     H: heads
     D: d_model, the width of the model
     K: d_head, the width of a query and a key in one head

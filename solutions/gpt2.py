@@ -7,11 +7,11 @@ looks at itself and at all before it; a cache of keys and values, or a figure th
 
 Axes:
     B: batch
-    T: positions of a text
+    T: positions of a text; in attention, of the queries
     H: heads
     D: d_model, the width of the model
     K: d_head, the width of a query and a key in one head
-    V: size of the vocabulary
+    V: vocabulary
 """
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -340,7 +340,7 @@ class GPT2(nn.Module):
             raise ValueError(f"mixes must hold one for each of {len(self.blocks)} blocks, got {len(mixes)}")
         # BEGIN SOLUTION
         x = self.embed(tokens, positions)
-        for block, mix in zip(self.blocks, mixes or [None] * len(self.blocks), strict=True):
+        for block, mix in zip(self.blocks, mixes or len(self.blocks) * (None,), strict=True):
             x = block(x, mix)
         return self.unembed(x)
         # END SOLUTION

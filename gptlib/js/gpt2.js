@@ -149,6 +149,7 @@ textarea { font: 1em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospac
 .over { display: block; font-weight: 600; margin: 0 0 .3rem; }
 .row { align-items: center; }
 .head { display: grid; grid-template-columns: 4.2rem 1fr; gap: .1rem .6rem; align-items: baseline; margin: 0 0 .3rem; }
+.head > * { min-width: 0; }
 .head code { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7; }
 .head span { background: color-mix(in srgb, var(--ink) calc(100% * var(--w)), transparent); border-radius: 2px;
   forced-color-adjust: none; }
@@ -159,8 +160,8 @@ h4 { margin: .9rem 0 .3rem; font-size: 1em; }
 .up { background: color-mix(in srgb, #d1730f calc(100% * var(--w)), transparent); }
 .down { background: color-mix(in srgb, #2f7fc1 calc(100% * var(--w)), transparent); }
 td.picture { width: 45%; } .off { opacity: .25; } .now th { color: var(--ink); }
-@media (max-width: 520px) { table { font-size: .85em; } th, td { padding: .15rem .25rem; } td.picture { width: 30%; }
-  .cells { min-width: 5rem; } }
+@media (max-width: 520px) { :host { padding: .6rem; } table { font-size: .8em; } th, td { padding: .15rem .25rem; } td.picture { width: 30%; }
+  .cells { min-width: 4rem; } .head { grid-template-columns: 1fr; } .head small { grid-column: 1; } }
 `;
 const name = (c) => (c === " " ? "space" : c === "\n" ? "line break" : `“${c}”`);
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));

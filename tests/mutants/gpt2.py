@@ -4,7 +4,6 @@ import math
 import torch
 import torch.nn.functional as F
 
-
 from gptlib import gpt2 as reference
 from tests.mutants import mutant
 
