@@ -15,8 +15,8 @@ from typing import Any
 from .drawing import Drawing, bars, curve, heatmap, style
 
 __all__ = [
-    "Drawing", "Figure", "attention_figure", "bars", "curve", "gpt2_figure", "heatmap", "live", "module_text", "ngram_figure",
-    "rounded", "style",
+    "Drawing", "Figure", "attention_figure", "bars", "curve", "gpt2_figure", "heatmap", "live", "module_text",
+    "ngram_figure", "rounded", "style",
 ]
 
 JS = Path(__file__).with_name("js")
@@ -180,7 +180,9 @@ def attention_figure(
     return Figure("attention", data, f"Interactive table: one head over {' '.join(tokens)}; at first {start}.")
 
 
-def gpt2_figure(path: str | Path | None = None, text: str = "Now is the winter of our", examples: Sequence[str] = ()) -> Figure:
+def gpt2_figure(
+    path: str | Path | None = None, text: str = "Now is the winter of our", examples: Sequence[str] = ()
+) -> Figure:
     """Put a small GPT into the page: type, and see its guesses, its heads and the stages of a block.
 
     Args:
@@ -195,5 +197,5 @@ def gpt2_figure(path: str | Path | None = None, text: str = "Now is the winter o
     if not path.is_file():
         raise ValueError(f"path must be the file of a small GPT, and there is none at {path}")
     data = {"weights": base64.b64encode(path.read_bytes()).decode(), "text": text, "examples": list(examples)}
-    return Figure("gpt2", data, "Interactive: a small GPT that runs in this page. Type a text and see which character it "
-                  "expects next, where each of its heads looks, and how a block changes the last position.")  # fmt: skip
+    return Figure("gpt2", data, "Interactive: a small GPT that runs in this page. Type a text and see which character "
+                  "it expects next, where its heads look, and how a block changes the last position.")  # fmt: skip

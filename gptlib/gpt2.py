@@ -11,7 +11,7 @@ Axes:
     H: heads
     D: d_model, the width of the model
     K: d_head, the width of a query and a key in one head
-    V: size of the vocabulary
+    V: vocabulary
 """
 import math
 from collections.abc import Callable, Mapping, Sequence

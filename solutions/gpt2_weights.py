@@ -81,11 +81,11 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         begin = stream.read(8)
     # The first eight bytes of a safetensors file are the length of its header; a pickle's make an absurd number.
     if int.from_bytes(begin, "little") > 100_000_000 and (begin[:2] == b"PK" or begin[:1] == b"\x80"):
-        raise ValueError(f"path must be a safetensors file; {path.name} is a pickle, which can run any code when opened")
+        raise ValueError(f"path must be safetensors; {path.name} is a pickle, which can run any code when opened")
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"path must be a whole safetensors file; {path.name} is cut short or foreign ({error})") from None
+        raise ValueError(f"path must be whole safetensors; {path.name} is cut short or foreign ({error})") from None
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, int], dict[str, Tensor]]:
@@ -132,7 +132,8 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], config: Any)
     path.mkdir(parents=True, exist_ok=True)
     settings = {theirs: getattr(config, ours) for theirs, ours in FIELDS.items()}
     extra = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "activation_function": "gelu_new",
-             "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True, "bos_token_id": None, "eos_token_id": None}  # fmt: skip
+             "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True,
+             "bos_token_id": None, "eos_token_id": None}  # fmt: skip
     save_file(to_hugging_face(state, config.n_layers), path / "model.safetensors", metadata={"format": "pt"})
     (path / "config.json").write_text(json.dumps(settings | extra, indent=1) + "\n", encoding="utf-8")
 

@@ -1,4 +1,5 @@
 """GPT-2 against transformers' own, its files, and the tool that finds where two models part."""
+
 import json
 import re
 
@@ -82,7 +83,16 @@ def test_the_real_shape_agrees_too():
 def test_presets_have_the_published_sizes():
     millions = {name: round(gpt2.parameter_count(config) / 1e6) for name, config in gpt2.PRESETS.items()}
     assert [millions[f"gpt2{size}"] for size in ("", "-medium", "-large", "-xl")] == [124, 355, 774, 1558]
-    printed = {"small": 125, "medium": 350, "large": 760, "xl": 1300, "2.7b": 2700, "6.7b": 6700, "13b": 13000, "175b": 175000}
+    printed = {
+        "small": 125,
+        "medium": 350,
+        "large": 760,
+        "xl": 1300,
+        "2.7b": 2700,
+        "6.7b": 6700,
+        "13b": 13000,
+        "175b": 175000,
+    }
     for size, stated in printed.items():
         assert millions[f"gpt3-{size}"] == pytest.approx(stated, rel=0.025), size
     for config in gpt2.PRESETS.values():
@@ -109,7 +119,10 @@ def test_wrong_configs_are_refused(wrong, words):
 
 def test_wrong_tokens_are_refused():
     model = gpt2.GPT2(TINY)
-    for tokens, words in ((torch.zeros(3, dtype=int), "axes"), (torch.zeros(1, 10, dtype=int), "context of 9, got 10")):
+    for tokens, words in (
+        (torch.zeros(3, dtype=int), "axes"),
+        (torch.zeros(1, 10, dtype=int), "context of 9, got 10"),
+    ):
         with pytest.raises(ValueError, match=words):
             model(tokens)
     with pytest.raises(ValueError, match="mixes must hold one for each of 3 blocks, got 1"):
@@ -254,7 +267,9 @@ def test_the_comparison_sees_a_wrong_start_and_a_missing_norm():
     with torch.no_grad():
         model.position_embedding.weight.roll(1)
         model.position_embedding.weight.copy_(model.position_embedding.weight.roll(1, 0))
-    assert gpt2_weights.first_difference(gpt2_weights.compare(model, other, tokens)).startswith("different from the start")
+    assert gpt2_weights.first_difference(gpt2_weights.compare(model, other, tokens)).startswith(
+        "different from the start"
+    )
     with pytest.raises(ValueError, match="as many blocks"):
         gpt2_weights.compare(gpt2.GPT2(TINY | {"n_layers": 2}).double(), other, tokens)
 
@@ -276,8 +291,15 @@ def test_the_bug_of_the_hunt_is_one():
     section = page[page.index("### Bug hunt") : page.index("## Cost and scale")]
     cells = re.findall(r"```\{code-cell\}\n(?::tags:[^\n]*\n\n)?(.*?)```", section, re.S)
     answer = re.search(r"```python\n(.*?)```", section, re.S)[1]
-    space = {"gpt2": gpt2, "torch": torch, "F": F, "print": lambda *words: space.setdefault("said", []).append(words[0])}
+    space = {
+        "gpt2": gpt2,
+        "torch": torch,
+        "F": F,
+        "print": lambda *words: space.setdefault("said", []).append(words[0]),
+    }
     exec("\n".join(cells), space)
     exec(answer, space)
     assert space["said"][0].startswith("The bug is at large")
-    assert space["hunt"](space["my_test"], space["mended"], space["start_of_the_residual_stream"]).startswith("Caught")
+    assert space["hunt"](space["my_test"], space["mended"], space["start_of_the_residual_stream"]).startswith(
+        "Caught"
+    )

@@ -1,4 +1,5 @@
 """What grading checks of GPT-2: PyTorch's own encoder layer, norm first, as oracle; sums over real shapes."""
+
 import itertools
 import math
 
@@ -75,7 +76,11 @@ def drawn_shapes(count_parameters, generator):
                  (width,), *[(width,)] * 4]  # fmt: skip
         shapes = [(vocabulary, width), (context, width), (width,), (width,), *(block * layers)]
         expected = sum(math.prod(shape) for shape in shapes)
-        same(count_parameters(layers, width, vocabulary, context, inner), expected, f"shape {(layers, width, vocabulary)}")
+        same(
+            count_parameters(layers, width, vocabulary, context, inner),
+            expected,
+            f"shape {(layers, width, vocabulary)}",
+        )
 
 
 @checks("gpt2.count_parameters")
@@ -85,7 +90,9 @@ def published_sizes(count_parameters):
         (12, 768, 1024, 124_439_808), (24, 1024, 1024, 354_823_168), (36, 1280, 1024, 774_030_080),
         (48, 1600, 1024, 1_557_611_200), (96, 12288, 2048, 174_604_259_328),
     ):  # fmt: skip
-        same(count_parameters(layers, width, 50257, context, 4 * width), expected, f"{layers} layers of width {width}")
+        same(
+            count_parameters(layers, width, 50257, context, 4 * width), expected, f"{layers} layers of width {width}"
+        )
 
 
 @checks("gpt2.Block")
@@ -114,7 +121,9 @@ def mixes_are_used(Block, generator):
     state, x = block_state(generator, 6, 9), normal(generator, 2, 5, 6)
     layer = Block(6, 2, 9).double()
     layer.load_state_dict({name: t.clone() for name, t in state.items()})
-    same(layer(x, F.scaled_dot_product_attention), torchs(state, 2)(x), "A mix without a mask sees the future as well.")
+    same(
+        layer(x, F.scaled_dot_product_attention), torchs(state, 2)(x), "A mix without a mask sees the future as well."
+    )
 
 
 @checks("gpt2.initial_std")
@@ -207,7 +216,9 @@ def places_and_mixes(GPT2, generator):
     normed = F.layer_norm(x, (shape[1],), state["final_norm.weight"], state["final_norm.bias"])
     same(model.unembed(x), normed @ state["token_embedding.weight"].T, "`unembed` alone, as a cache needs it")
     everywhere = model(tokens, None, [F.scaled_dot_product_attention] * 3)
-    same(everywhere, oracle(state, shape, tokens, masked=False), "With mixes that look everywhere the future is seen.")
+    same(
+        everywhere, oracle(state, shape, tokens, masked=False), "With mixes that look everywhere the future is seen."
+    )
     zero = model(tokens, None, [lambda q, k, v: torch.zeros_like(v)] * 3)
     hint = "With mixes that find nothing, no position knows of the others."
     same(model(tokens[:, :1], None, [lambda q, k, v: torch.zeros_like(v)] * 3), zero[:, :1], hint)

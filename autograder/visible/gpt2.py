@@ -1,4 +1,5 @@
 """What learners see checked of GPT-2: models so small that their numbers can be worked out on paper."""
+
 import math
 
 import torch
@@ -70,7 +71,9 @@ def both_sublayers_add(Block):
     """What attention gives and what the feed-forward layer gives is added to x."""
     x = real([[[3, -7], [40, 2]]])
     layer = block_of(Block, 2, attention__output__bias=real([10, 20]), contract__bias=real([100, 200]))
-    same(layer(x), x + real([110, 220]), "Here attention gives (10, 20) everywhere, the feed-forward layer (100, 200).")
+    same(
+        layer(x), x + real([110, 220]), "Here attention gives (10, 20) everywhere, the feed-forward layer (100, 200)."
+    )
 
 
 @checks("gpt2.Block")
@@ -92,9 +95,13 @@ def the_feed_forward_layer_reads_the_second_norm(Block):
         Block, 1, norm_2__weight=real([0]), norm_2__bias=real([2]), expand__weight=torch.full((4, 1), 50.0).double(),
         contract__weight=torch.ones(1, 4).double(), attention__output__bias=real([1]),
     )  # fmt: skip
-    same(layer(real([[[5]]])), real([[[406]]]), "norm_2 gives 2, four inner numbers are GELU(100) = 100 each; 5 + 1 + 400.")
+    same(
+        layer(real([[[5]]])),
+        real([[[406]]]),
+        "norm_2 gives 2, four inner numbers are GELU(100) = 100 each; 5 + 1 + 400.",
+    )
     left = block_of(
-        Block, 2, attention__output__bias=real([0, 10]), expand__weight=torch.tensor([[1.0, 0]] + [[0, 0]] * 7).double(),
+        Block, 2, attention__output__bias=real([0, 10]), expand__weight=real([[1, 0]] + [[0, 0]] * 7),
         contract__weight=torch.tensor([[1.0] + [0] * 7, [0] * 8]).double(), norm_2__weight=real([100, 0]),
     )  # fmt: skip
     hint = (
@@ -113,7 +120,11 @@ def the_activation_is_gelu_by_tanh(Block):
     )  # fmt: skip
     gelu = [0.5 * u * (1 + math.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3))) for u in inner]
     expected = sum(g * w for g, w in zip(gelu, (1000, 100, 10, 1), strict=True))
-    same(layer(real([[[0]]])), real([[[expected]]]), "GPT-2 uses ½u(1 + tanh(√(2/π)(u + 0.044715u³))): approximate='tanh'.")
+    same(
+        layer(real([[[0]]])),
+        real([[[expected]]]),
+        "GPT-2 uses ½u(1 + tanh(√(2/π)(u + 0.044715u³))): approximate='tanh'.",
+    )
 
 
 @checks("gpt2.Block")
@@ -172,7 +183,7 @@ def model_of(GPT2, config: dict, **given: Tensor):
 def every_parameter_has_its_start(GPT2):
     """Norms start at scale 1 and shift 0, biases at 0, matrices with the spread of `initial_std`."""
     state = GPT2(TINY | {"d_model": 32}, torch.Generator().manual_seed(0)).state_dict()
-    hint = "Go through self.named_parameters(); those with \"norm\" in their name are filled with 1 or 0, not drawn."
+    hint = 'Go through self.named_parameters(); those with "norm" in their name are filled with 1 or 0, not drawn.'
     same(state["blocks.0.norm_1.weight"], torch.ones(32), f"blocks.0.norm_1.weight. {hint}")
     same(state["final_norm.bias"], torch.zeros(32), f"final_norm.bias. {hint}")
     same(state["blocks.0.expand.bias"], torch.zeros(128), "Biases have the spread 0.")
@@ -187,7 +198,9 @@ def embeddings_are_added(GPT2):
     tokens, places = real([[1, 2], [3, 4], [5, 6]]), real([[10, 0], [20, 0], [30, 0], [40, 0]])
     model = model_of(GPT2, TINY, token_embedding__weight=tokens, position_embedding__weight=places)
     out = model.embed(torch.tensor([[2, 0]]))
-    same(out, real([[[15, 6], [21, 2]]]), "Token 2 at place 0: (5, 6) + (10, 0). Token 0 at place 1: (1, 2) + (20, 0).")
+    same(
+        out, real([[[15, 6], [21, 2]]]), "Token 2 at place 0: (5, 6) + (10, 0). Token 0 at place 1: (1, 2) + (20, 0)."
+    )
     out = model.embed(torch.tensor([[2, 0]]), torch.tensor([2, 3]))
     same(out, real([[[35, 6], [41, 2]]]), "With `positions` the places are those, here 2 and 3.")
 
@@ -261,7 +274,12 @@ def published(n_layers: int = 1) -> dict[str, Tensor]:
     shapes = {"wte.weight": (3, 2), "wpe.weight": (2, 2), "ln_f.weight": (2,), "ln_f.bias": (2,)}
     for i in range(n_layers):
         shapes |= {f"h.{i}.{name}.{kind}": (2,) for name in ("ln_1", "ln_2") for kind in ("weight", "bias")}
-        for name, rows, columns in (("attn.c_attn", 2, 6), ("attn.c_proj", 2, 2), ("mlp.c_fc", 2, 8), ("mlp.c_proj", 8, 2)):
+        for name, rows, columns in (
+            ("attn.c_attn", 2, 6),
+            ("attn.c_proj", 2, 2),
+            ("mlp.c_fc", 2, 8),
+            ("mlp.c_proj", 8, 2),
+        ):
             shapes |= {f"h.{i}.{name}.weight": (rows, columns), f"h.{i}.{name}.bias": (columns,)}
     made, begin = {}, 0
     for name, shape in shapes.items():
@@ -280,7 +298,11 @@ def matrices_are_turned(from_hugging_face):
                          ("expand", "mlp.c_fc"), ("contract", "mlp.c_proj")):  # fmt: skip
         columns = given[f"h.0.{theirs}.weight"].tolist()
         expected = real([list(column) for column in zip(*columns, strict=True)])
-        same(out[f"blocks.0.{ours}.weight"], expected, f"{theirs} is (in, out), nn.Linear keeps (out, in): exchange axes.")
+        same(
+            out[f"blocks.0.{ours}.weight"],
+            expected,
+            f"{theirs} is (in, out), nn.Linear keeps (out, in): exchange axes.",
+        )
 
 
 @checks("gpt2.from_hugging_face")
@@ -291,7 +313,8 @@ def everything_else_stays(from_hugging_face):
     names = {"token_embedding.weight": "wte.weight", "position_embedding.weight": "wpe.weight",
              "final_norm.weight": "ln_f.weight", "final_norm.bias": "ln_f.bias",
              "blocks.1.norm_1.weight": "h.1.ln_1.weight", "blocks.1.norm_2.bias": "h.1.ln_2.bias",
-             "blocks.0.attention.qkv.bias": "h.0.attn.c_attn.bias", "blocks.1.contract.bias": "h.1.mlp.c_proj.bias"}  # fmt: skip
+             "blocks.0.attention.qkv.bias": "h.0.attn.c_attn.bias",
+             "blocks.1.contract.bias": "h.1.mlp.c_proj.bias"}  # fmt: skip
     for ours, theirs in names.items():
         same(out.get(ours), given[theirs], f"{theirs} becomes {ours}, as it is.")
     same(len(out), 28, "Two blocks of 12 tensors and four others make 28, and nothing more.")

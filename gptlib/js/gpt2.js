@@ -147,7 +147,7 @@ const CSS = `
 textarea { font: 1em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; width: 100%; color: inherit;
   background: var(--bg); border: 1px solid var(--edge); border-radius: .4rem; padding: .4rem .6rem; resize: vertical; }
 .over { display: block; font-weight: 600; margin: 0 0 .3rem; }
-.row { align-items: center; }
+.row { align-items: center; } .row button { max-width: 100%; overflow-wrap: anywhere; }
 .head { display: grid; grid-template-columns: 4.2rem 1fr; gap: .1rem .6rem; align-items: baseline; margin: 0 0 .3rem; }
 .head > * { min-width: 0; }
 .head code { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7; }

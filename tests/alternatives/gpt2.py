@@ -1,4 +1,5 @@
 """Other right answers to the exercises of GPT-2: the checks must accept every one."""
+
 import math
 
 import torch
@@ -64,7 +65,11 @@ class Functional(reference.Block):
 def table(name, n_layers):
     if n_layers < 1:
         raise ValueError(f"n_layers must be at least 1, got {n_layers}")
-    ends = {"output.weight": 0.02 * (2 * n_layers) ** -0.5, "contract.weight": 0.02 * (2 * n_layers) ** -0.5, "bias": 0.0}
+    ends = {
+        "output.weight": 0.02 * (2 * n_layers) ** -0.5,
+        "contract.weight": 0.02 * (2 * n_layers) ** -0.5,
+        "bias": 0.0,
+    }
     return next((std for end, std in ends.items() if name.endswith(end)), 0.02)
 
 
