@@ -62,7 +62,8 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
         _to_disk(folder)
     except Exception as error:
         shutil.rmtree(part, ignore_errors=True)
-        full = getattr(error, "errno", None) in (errno.ENOSPC, getattr(errno, "EDQUOT", -1)) or "No space left" in str(error)
+        codes = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        full = getattr(error, "errno", None) in codes or "No space left" in str(error)
         if not (full or isinstance(error, OSError) or type(error).__name__ == "SafetensorError"):
             raise
         need = sum(t.numel() * t.element_size() for group in tensors.values() for t in group.values())
@@ -135,12 +136,18 @@ def prune(folder: Path, keep: int) -> None:
 
 def whole(tensor: Tensor) -> Tensor:
     """Give all of a tensor of which each rank may hold a part; every rank must ask."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    if not hasattr(tensor, "full_tensor"):
+        return tensor
+    gathered = tensor.full_tensor()
+    return gathered.wait() if hasattr(gathered, "wait") else gathered  # it may still be on its way
 
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Give a model's parameters and buffers by name, each once and whole."""
     model = getattr(model, "module", model)
+    for part in model.modules():
+        if hasattr(part, "reshard"):  # FSDP2 leaves the outermost parameters gathered after a forward pass
+            part.reshard()
     named = [*model.named_parameters(), *model.named_buffers()]  # named_… give a tied tensor once
     kept = model.state_dict().keys()
     return {name: whole(tensor.detach()) for name, tensor in named if name in kept}

@@ -184,8 +184,9 @@ def sources(name: str) -> dict[str, Callable[[], Iterable[str]]]:
     """
     if name == "shakespeare":
         return {
-            "train": lambda: data.shakespeare("train").values(), "held_out": lambda: data.shakespeare("held-out").values(),
-        }  # fmt: skip
+            "train": lambda: data.shakespeare("train").values(),
+            "held_out": lambda: data.shakespeare("held-out").values(),
+        }
     path = Path(name)
     if not path.is_file():
         raise ValueError(f'source must be "shakespeare" or a text file, got {name!r}')
@@ -236,7 +237,8 @@ def main(argv: list[str] | None = None) -> int:
         print(error)
         return 1
     for split in SPLITS:
-        print(f"{split}: {meta[split]['tokens']:,} tokens of {meta['vocab_size']:,} kinds, {meta[split]['bytes']:,} bytes")
+        tokens, size = meta[split]["tokens"], meta[split]["bytes"]
+        print(f"{split}: {tokens:,} tokens of {meta['vocab_size']:,} kinds, {size:,} bytes")
     return 0
 
 

@@ -44,7 +44,7 @@ class Settings:
         compile: torch.compile; None decides by device and length of the run.
         shard: over several ranks, FSDP2 instead of DDP.
         eval_every: steps between evaluations; 0 evaluates at the end alone.
-        eval_batches: batches of each; None takes all of the held-out data.
+        eval_batches: batches of each; None takes all of the held-out data that fills whole batches.
         checkpoint_every: steps between checkpoints; 0 writes one at the end alone.
         keep: checkpoints to keep.
 
@@ -112,7 +112,9 @@ class Loop:
         self.precision = devices.precision_for(where.device, settings.precision)
         self.model = devices.spread(model.to(where.device), where, settings.shard)
         self.optimizer = adamw(self.model, settings.lr, settings.weight_decay, settings.betas)
-        compiled = settings.compile if settings.compile is not None else devices.compile_pays(where.device, settings.steps)
+        self.optimizer.zero_grad(set_to_none=True)  # nothing that was there before counts
+        pays = devices.compile_pays(where.device, settings.steps)
+        compiled = pays if settings.compile is None else settings.compile
         self.called: Any = torch.compile(self.model) if compiled else self.model
         self.scaler = torch.amp.GradScaler(where.device.type, enabled=self.precision == "fp16")
         self.order, self.guard, self.log = Order(len(data), settings.seed), Guard(settings.spike), Log(None)
@@ -195,11 +197,14 @@ class Loop:
         """Give the mean loss over held-out examples, the same ones each time, spread evenly over the data."""
         assert self.held_out is not None
         size, count = self.settings.batch_size, len(self.held_out)
-        wanted = min(count, size * (self.settings.eval_batches or -(-count // size)))
+        wanted = min(count, size * (self.settings.eval_batches or count))
+        wanted -= wanted % (size if wanted >= size else self.where.ranks)  # each rank takes as many as any other
+        if not wanted:
+            raise ValueError(f"held_out must have an example for each of {self.where.ranks} ranks, got {count}")
         ids = [i * count // wanted for i in range(wanted)]
         self.called.eval()
         total, seen = torch.zeros((), device=self.where.device), 0
-        for start in range(0, wanted - wanted % self.where.ranks, self.micro * self.where.ranks):
+        for start in range(0, wanted, self.micro * self.where.ranks):
             chosen = ids[start : start + self.micro * self.where.ranks][self.where.rank :: self.where.ranks]
             with devices.autocast(self.where.device, self.precision):
                 value = self.loss(self.called, *self._batch(self.held_out, chosen, [0] * len(chosen)))

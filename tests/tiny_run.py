@@ -24,6 +24,8 @@ class Tiny(nn.Module):
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, 0.0, 0.2, generator=generator)
+        for block in self.blocks:
+            nn.init.zeros_(block.bias)
 
     def forward(self, tokens):
         x = self.embedding(tokens)
