@@ -114,7 +114,7 @@ def latest(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any], 
     Raises:
         CheckpointError: there are checkpoints, and all are spoiled. None is deleted.
     """
-    spoiled = []
+    spoiled: list[str] = []
     for path in checkpoints(folder):
         try:
             return *load(path), spoiled
@@ -146,8 +146,9 @@ def model_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Give a model's parameters and buffers by name, each once and whole."""
     model = getattr(model, "module", model)
     for part in model.modules():
-        if hasattr(part, "reshard"):  # FSDP2 leaves the outermost parameters gathered after a forward pass
-            part.reshard()
+        reshard: Any = getattr(part, "reshard", None)  # FSDP2 leaves the outermost parameters gathered after a
+        if reshard is not None:  # forward pass
+            reshard()
     named = [*model.named_parameters(), *model.named_buffers()]  # named_… give a tied tensor once
     kept = model.state_dict().keys()
     return {name: whole(tensor.detach()) for name, tensor in named if name in kept}
@@ -196,11 +197,13 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping
 def _like(tensor: Tensor, model: Tensor) -> Tensor:
     """Cut a whole tensor into parts over the ranks as `model` is; an ordinary one is only moved and copied."""
     tensor = tensor.to(model.device, copy=True)
-    if hasattr(model, "device_mesh"):
-        from torch.distributed.tensor import distribute_tensor
+    mesh: Any = getattr(model, "device_mesh", None)
+    if mesh is None:
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
 
-        return distribute_tensor(tensor, model.device_mesh, model.placements)
-    return tensor
+    placements: Any = getattr(model, "placements", None)
+    return distribute_tensor(tensor, mesh, placements)
 
 
 def sha256(path: Path) -> str:

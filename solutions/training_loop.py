@@ -170,8 +170,8 @@ class Loop:
             total += value.detach()
             self.tokens += batch[0].numel() * self.where.ranks
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip or float("inf"))
-        mean, norm = self.where.mean(total), float(checkpoint.whole(norm))
+        length = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip or float("inf"))
+        mean, norm = self.where.mean(total), float(checkpoint.whole(length))
         if taken := self.guard.allows(mean, norm):
             self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -181,8 +181,9 @@ class Loop:
 
     def _only_last_part_talks(self, last: bool) -> None:
         """Let the ranks average gradients once a step, not once a part."""
-        if hasattr(self.model, "set_requires_gradient_sync"):
-            self.model.set_requires_gradient_sync(last)
+        sharded: Any = getattr(self.model, "set_requires_gradient_sync", None)
+        if sharded is not None:
+            sharded(last)
         elif isinstance(self.model, nn.parallel.DistributedDataParallel):
             self.model.require_backward_grad_sync = last
 
