@@ -22,7 +22,7 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
         weight_decay: for the first group; the second has 0.
 
     Source:
-        The split is that of nanoGPT and of GPT-3's successors; Loshchilov and Hutter 2019 for the decay itself.
+        Loshchilov and Hutter 2019 for the decay; the split by axes is nanoGPT's.
     """
     wanted = [p for p in model.parameters() if p.requires_grad]
     matrices = [p for p in wanted if p.dim() >= 2]
@@ -63,7 +63,7 @@ def learning_rate(
         ValueError: the schedule has another name, or the warm-up is longer than the run.
 
     Source:
-        Loshchilov and Hutter 2017, equation 5, without restarts; Hu et al. 2024, section 4, for "wsd".
+        Loshchilov and Hutter 2017, equation 5, without restarts; Hu et al. 2024 for "wsd".
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")

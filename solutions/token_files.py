@@ -191,7 +191,7 @@ def sources(name: str) -> dict[str, Callable[[], Iterable[str]]]:
     if not path.is_file():
         raise ValueError(f'source must be "shakespeare" or a text file, got {name!r}')
     if path.stat().st_size < CHUNK * HELD_OUT_PART:
-        text = path.read_text(encoding="utf-8")
+        text = "".join(pieces(path))
         cut = len(text) - len(text) // HELD_OUT_PART
         return {"train": lambda: [text[:cut]], "held_out": lambda: [text[cut:]]}
 
