@@ -12,7 +12,7 @@ from tests.engine_kit import REFERENCE, graded, zygote
 
 FILE = Path(__file__).parent / "hostile" / "code.toml"
 CASES = tomllib.loads(FILE.read_text("utf-8"))
-TIGHT = Limits(cpu=1, wall=20, memory=256 << 20)
+TIGHT = Limits(cpu=2, wall=20, memory=256 << 20)
 RUNS = [(name, tier) for name, case in CASES.items() for tier in case.get("tiers", TIERS)]
 
 
