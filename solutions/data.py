@@ -24,8 +24,8 @@ def load(name: str) -> Any:
     """Return a set of data, downloaded on first use.
 
     `load("shakespeare")` is a dict from title to text. `load("gpt2")` is tiktoken's encoding; after it, plain
-    `tiktoken.get_encoding("gpt2")` works without a network as well. `load("ratings")` is a dict from "movies", "amazon",
-    "tweets" and "editorials" to lists of (text, ratings), where each rating, from −4 to 4, is one person's.
+    `tiktoken.get_encoding("gpt2")` works without a network as well. `load("ratings")` is a dict from "movies",
+    "amazon", "tweets" and "editorials" to lists of (text, ratings), where each rating, from −4 to 4, is one person's.
 
     Raises:
         ValueError: no source has this name.
@@ -154,8 +154,8 @@ SOURCES = {
             size=2_466_783,
             members=("vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz",),
             read=_read_ratings,
-            licence="ratings and package of C. J. Hutto: MIT; the sentences are quotations from Rotten Tomatoes, Amazon, "
-            "Twitter and the New York Times",
+            licence="ratings and package of C. J. Hutto: MIT; the sentences are quotations from Rotten Tomatoes, "
+            "Amazon, Twitter and the New York Times",
             citations=("hutto2014",),
             online="[SST-2](https://nlp.stanford.edu/sentiment/), film sentences with labels for every phrase",
         ),

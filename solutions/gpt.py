@@ -224,7 +224,9 @@ def next_token_loss(logits: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
     # END SOLUTION
 
 
-def format_task(kind: str, parts: Sequence[Sequence[int]], special: tuple[int, int, int], limit: int) -> list[list[int]]:
+def format_task(
+    kind: str, parts: Sequence[Sequence[int]], special: tuple[int, int, int], limit: int
+) -> list[list[int]]:
     """Write one example of a task as the sequences that a language model can read.
 
     classification: start, text, extract. entailment: start, premise, delimiter, hypothesis, extract. similarity: two
