@@ -1,4 +1,4 @@
-// One position of a sentence: what the model expects next, read off after each block.
+// One position of a sentence: what the model expects next, read off the embedding and after each block.
 const CSS = `
 .words fieldset { gap: .25rem; }
 .came { font-weight: 700; box-shadow: inset 0 -3px 0 var(--ink); }
@@ -49,7 +49,7 @@ export function mount(root, data) {
     const example = data.examples[state.example];
     const came = example.tokens[state.position + 1];
     grid.caption.textContent = `What the model expects after “${example.tokens[state.position]}”`;
-    grid.body.replaceChildren(...example.guesses.map((layer, l) => row(`block ${l + 1}`,
+    grid.body.replaceChildren(...example.guesses.map((layer, l) => row(l ? `block ${l}` : "embedding",
       layer[state.position].map((name, i) => node("td", {
         textContent: `${name} ${format(probability(example.logs[l][state.position][i]))}`,
         className: name === came ? "came" : "",
