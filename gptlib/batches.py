@@ -4,8 +4,8 @@ Data, for `training.fit`, is anything with a length and a method `batch(ids, epo
 one row for each id; `Windows` is that for a long row of tokens.
 
 Axes:
-    B: examples of a batch
-    T: positions of a text
+    B: batch
+    T: positions of a text; in attention, of the queries
 """
 from collections.abc import Sequence
 from typing import Any, Protocol

@@ -4,9 +4,6 @@
 the settings, and what else the run must know to go on. Nothing in it is a pickle: reading one runs no code. A
 checkpoint is written beside its place, brought to the disk, and then renamed; whenever the machine dies, the folder
 under its final name is whole.
-
-Axes:
-    V: size of the vocabulary
 """
 import contextlib
 import errno

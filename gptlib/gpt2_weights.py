@@ -7,8 +7,8 @@ Axes:
     B: batch
     T: positions of a text; in attention, of the queries
     D: d_model, the width of the model
-    R: rows of a matrix
-    C: columns of a matrix
+    P: rows of a matrix
+    Q: columns of a matrix
 """
 import json
 from collections.abc import Iterator, Mapping
@@ -171,10 +171,10 @@ def quantise(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Squeeze each number of a matrix into one byte, with one scale a row.
 
     Args:
-        matrix: (R, C).
+        matrix: (P, Q).
 
     Returns:
-        (R, C) int8 numbers from −127 to 127, and (R) float32 scales; their product is about `matrix`.
+        (P, Q) int8 numbers from −127 to 127, and (P) float32 scales; their product is about `matrix`.
     """
     scale = (matrix.abs().amax(dim=1) / 127).clamp(min=1e-12).float()
     return (matrix / scale[:, None]).round().to(torch.int8), scale

@@ -1,8 +1,4 @@
-"""What turns gradients into steps: AdamW whose decay spares some parameters, and learning-rate schedules.
-
-Axes:
-    N: steps of a run
-"""
+"""What turns gradients into steps: AdamW whose decay spares some parameters, and learning-rate schedules."""
 import math
 
 import torch

@@ -3,9 +3,6 @@
 One command makes them: `python -m gptlib.token_files shakespeare --tokenizer characters --out tokens`. A folder of
 token files holds `train.bin` and `held_out.bin`, little-endian numbers of two bytes (four where the vocabulary is
 larger than 65,536), and `meta.json`, which says what they are. `meta.json` is written last: where it is, all is there.
-
-Axes:
-    T: tokens of a file
 """
 import argparse
 import json

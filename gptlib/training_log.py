@@ -1,8 +1,4 @@
-"""What a run tells: a CSV of every step, a line now and then on stdout, a curve; and a guard against bad steps.
-
-Axes:
-    N: steps of a run
-"""
+"""What a run tells: a CSV of every step, a line now and then on stdout, a curve; and a guard against bad steps."""
 import csv
 import math
 import time

@@ -6,9 +6,6 @@
 | P100, K80 and older (below 7.0) | fp32 | no tensor cores: half precision gains little |
 | A100, L4, RTX 30 and later (8.0 and up) | bf16 | the range of fp32, so nothing needs to be scaled |
 | CPU, Apple | fp32 | the same numbers at every run; ask for "bf16" where the CPU has it |
-
-Axes:
-    R: ranks, the processes that share a run
 """  # noqa: E501
 import contextlib
 import importlib.util

@@ -5,9 +5,9 @@ that nobody killed, bit by bit on a CPU. That needs no luck: examples, dropout a
 functions of the settings and the step's number, and everything else lies in the checkpoint.
 
 Axes:
-    B: sequences of a batch
-    T: positions of a text
-    V: size of the vocabulary
+    B: batch
+    T: positions of a text; in attention, of the queries
+    V: vocabulary
 """
 import json
 import os

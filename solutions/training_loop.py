@@ -1,9 +1,9 @@
 """The parts of a training run: its settings, and a step, an evaluation and a checkpoint of it; see `training.fit`.
 
 Axes:
-    B: sequences of a batch
-    T: positions of a text
-    V: size of the vocabulary
+    B: batch
+    T: positions of a text; in attention, of the queries
+    V: vocabulary
 """
 import json
 from collections.abc import Callable
