@@ -10,7 +10,7 @@ LN3, LN9 = math.log(3), math.log(9)
 S, D, E = 100, 101, 102  # start, delimiter, extract
 
 
-def real(rows: list) -> Tensor:
+def real(rows: float | list) -> Tensor:
     """A float64 tensor."""
     return torch.tensor(rows, dtype=torch.float64)
 
