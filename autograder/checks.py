@@ -14,7 +14,7 @@ import torch
 
 Check = Callable[..., None]
 LONGEST = 400
-WIDTH = 88  # of what is said to learners: feedback pages and phones do not scroll sideways well
+WIDTH = 78  # of what is said to learners: feedback pages and phones do not scroll sideways well
 
 
 class Failed(AssertionError):

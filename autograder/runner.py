@@ -41,7 +41,7 @@ def check(name: str, suite: str = "visible") -> None:
             implementation, path = source.load(row)
         print(f"{name} in {_shown(path)}")
         with quiet(), time_limit(seconds()):
-            run(found, implementation, passed=lambda text: print(f"  ✓ {text}"))
+            run(found, implementation, passed=lambda text: print("  ✓ " + wrap(text).replace("\n", "\n    ")))
     except source.Unusable as error:
         raise CheckFailed(f"✗ {error}") from None
     except TimeUp as error:
@@ -93,7 +93,8 @@ def _failure(error: BaseException, text: str, row: Exercise, path: Path) -> str:
 
 def failure(error: BaseException, text: str, row: Exercise, file: str, own: str | None) -> str:
     """The message about a check that failed, with the learner's own source where work is graded."""
-    lines = [f"✗ {getattr(error, 'sentence', row.title)}", *(f"  {line}" for line in text.splitlines())]
+    title = wrap(getattr(error, "sentence", row.title)).replace("\n", "\n  ")
+    lines = [f"✗ {title}", *(f"  {line}" for line in text.splitlines())]
     if own is not None:
         lines += ["", f"Your code in {file}:", own]
     return "\n".join(lines)
