@@ -125,21 +125,16 @@ def test_the_figure_carries_the_file():
         figures.gpt2_figure("/nowhere/at/all")
 
 
-def test_typing_in_chromium_gives_the_probabilities_of_python(tmp_path):
-    path = needs_tool("chromium")
-    from playwright.sync_api import sync_playwright
-
+def test_typing_in_chromium_gives_the_probabilities_of_python(tmp_path, browser):
     about, model = characters_and_model()
     html = figures.gpt2_figure(text="To be, or no")._repr_mimebundle_()["text/html"]
     (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{html}", encoding="utf-8")
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=str(path), args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto((tmp_path / "page.html").as_uri())
-        page.locator("textarea").press("End")
-        page.locator("textarea").press_sequentially("t t")
-        shown = page.locator("tbody").first.locator("tr").all_inner_texts()
-        browser.close()
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    page.locator("textarea").press("End")
+    page.locator("textarea").press_sequentially("t t")
+    shown = page.locator("tbody").first.locator("tr").all_inner_texts()
+    page.close()
     with torch.no_grad():
         ids = torch.tensor([[about["characters"].index(c) for c in "To be, or not t"]])
         top = model(ids)[0, -1].softmax(0).topk(8)
