@@ -7,13 +7,12 @@ because every text is bytes. `GPT2` is the pattern of GPT-2.
 Axes:
     V: vocabulary
 """
-import functools
 import heapq
 import json
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ import regex
 
 Pair = tuple[int, int]
 GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+BYTES = tuple(bytes([byte]) for byte in range(256))  # what spelling begins with
+REMEMBERED = 1 << 18  # chunks whose tokens a tokenizer keeps: words come again and again
 
 
 def pre_tokenise(text: str, pattern: str = GPT2) -> list[str]:
@@ -110,33 +111,31 @@ class PairIndex:
                 self.places[pair].add(i)
 
     def join(self, pair: Pair, new: int) -> set[Pair]:
-        """Join a pair wherever it stands, count again what that changed, and return the pairs that are new."""
-        born = set()
-        for i in self.places.pop(pair):
+        """Join a pair wherever it stands, keep the counts right, and return the pairs that are new."""
+        left, right = pair
+        counts, places, born = self.counts, self.places, set()
+        for i in places.pop(pair):  # of these words some may have lost the pair meanwhile
             word, times = self.words[i], self.times[i]
-            for old in pairwise(word):
-                self.counts[old] -= times
-            word = self.words[i] = _join_in(word, pair, new)
-            for now in pairwise(word):
-                self.counts[now] += times
-                if new in now:
-                    self.places[now].add(i)
-                    born.add(now)
-        return born
-
-
-def _join_in(word: list[int], pair: Pair, new: int) -> list[int]:
-    """Do what `merge` does, by looking for the pair's left token in C; in place of a copy where speed matters."""
-    left, right = pair
-    i, joined = 0, word[:]
-    while True:
-        try:
-            i = joined.index(left, i)
-        except ValueError:
-            return joined
-        if joined[i + 1 : i + 2] == [right]:
-            joined[i : i + 2] = [new]
-        i += 1
+            at, last = 0, len(word) - 1
+            while at < last:
+                if word[at] == left and word[at + 1] == right:
+                    if at > 0:
+                        counts[word[at - 1], left] -= times
+                        now = word[at - 1], new
+                        counts[now] += times
+                        places[now].add(i)
+                        born.add(now)
+                    if at + 1 < last:
+                        counts[right, word[at + 2]] -= times
+                        now = new, word[at + 2]
+                        counts[now] += times
+                        places[now].add(i)
+                        born.add(now)
+                    word[at : at + 2] = [new]
+                    last -= 1
+                at += 1
+        del counts[pair]
+        return {now for now in born if counts[now]}  # in `aaaa`, a pair is born and gone again
 
 
 def encode_chunk(chunk: bytes, ranks: Mapping[bytes, int]) -> list[int]:
@@ -159,9 +158,9 @@ def encode_chunk(chunk: bytes, ranks: Mapping[bytes, int]) -> list[int]:
     Source:
         Sennrich, Haddow and Birch 2016, section 3.2; the rank of a joined piece as in tiktoken.
     """
-    for i in range(len(chunk)):
-        if chunk[i : i + 1] not in ranks:
-            raise ValueError(f"ranks must hold every single byte, got none for {chunk[i : i + 1]!r}")
+    if not all(map(ranks.__contains__, map(BYTES.__getitem__, chunk))):
+        missing = next(BYTES[byte] for byte in chunk if BYTES[byte] not in ranks)
+        raise ValueError(f"ranks must hold every single byte, got none for {missing!r}")
     # YOUR CODE HERE
     raise NotImplementedError("bpe.encode_chunk")
 
@@ -187,6 +186,48 @@ def decode(tokens: Sequence[int], pieces: Mapping[int, bytes]) -> str:
         raise ValueError(f"tokens must be in the vocabulary, got {unknown}, which it lacks")
     # YOUR CODE HERE
     raise NotImplementedError("bpe.decode")
+
+
+def split_special(text: str, special: Sequence[str]) -> list[str]:
+    """Cut a text so that each special token stands alone, whole, and no chunk or merge can reach into it.
+
+    Go from left to right. Where several special tokens begin at the same place, the longest counts.
+
+    Args:
+        text: any text.
+        special: texts that are one token each, such as `<|endoftext|>`; they can hold any character.
+
+    Returns:
+        The parts in their order, special tokens and what stands between them, none of them empty. Joined they are the
+        text again.
+
+    Raises:
+        ValueError: a special token is empty.
+
+    Source:
+        tiktoken, `Encoding.encode` with `allowed_special`.
+    """
+    if "" in special:
+        raise ValueError(f"special must hold no empty text, got {list(special)}")
+    # YOUR CODE HERE
+    raise NotImplementedError("bpe.split_special")
+
+
+class _Chunks(dict[str, tuple[int, ...]]):
+    """The tokens of each chunk, spelt when it is first asked for."""
+
+    def __init__(self, ranks: Mapping[bytes, int]):
+        super().__init__()
+        self.ranks = ranks
+
+    def __missing__(self, chunk: str) -> tuple[int, ...]:
+        data = chunk.encode("utf-8", errors="replace")  # half of a surrogate pair is no character: it becomes "?"
+        whole = self.ranks.get(data)
+        tokens = tuple(encode_chunk(data, self.ranks)) if whole is None else (whole,)
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[chunk] = tokens
+        return tokens
 
 
 class Tokenizer:
@@ -217,30 +258,21 @@ class Tokenizer:
         self.pieces = dict(enumerate([*pieces, *(text.encode() for text in special)]))
         self.pattern = pattern
         self._split = regex.compile(pattern).findall
-        longest_first = sorted(map(regex.escape, special), key=len, reverse=True)
-        self._split_special = regex.compile(f"({'|'.join(longest_first)})").split if special else None
-        self._chunk = functools.lru_cache(maxsize=1 << 18)(self._encode_chunk)
+        self._chunks = _Chunks(self.ranks)
 
     @property
     def vocab_size(self) -> int:
         """Number of tokens, V: pieces and special tokens."""
         return len(self.pieces)
 
-    def _encode_chunk(self, chunk: str) -> list[int]:
-        data = chunk.encode("utf-8", errors="replace")  # half of a surrogate pair is no character: it becomes "?"
-        whole = self.ranks.get(data)
-        return encode_chunk(data, self.ranks) if whole is None else [whole]
-
     def encode(self, text: str, special: bool = False) -> list[int]:
         """Return the tokens of a text; with `special`, its special tokens become one token each."""
-        parts = self._split_special(text) if special and self._split_special else [text]
         tokens: list[int] = []
-        for part in parts:
+        for part in split_special(text, list(self.special)) if special else [text]:
             if special and part in self.special:
                 tokens.append(self.special[part])
             else:
-                for chunk in self._split(part):
-                    tokens += self._chunk(chunk)
+                tokens.extend(chain.from_iterable(map(self._chunks.__getitem__, self._split(part))))
         return tokens
 
     def decode(self, tokens: Iterable[int]) -> str:
@@ -279,7 +311,7 @@ class Tokenizer:
 
 def pieces_of(merges: Sequence[Pair]) -> list[bytes]:
     """Return the bytes of each token: 256 single bytes, then what each merge made (given; no exercise)."""
-    pieces = [bytes([byte]) for byte in range(256)]
+    pieces = list(BYTES)
     for left, right in merges:
         pieces.append(pieces[left] + pieces[right])
     return pieces

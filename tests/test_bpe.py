@@ -51,6 +51,7 @@ def test_a_trained_vocabulary_loads_into_tiktoken_and_from_its_file(tmp_path):
         (lambda: bpe.learn({b"a": 0}, 1), "got a count of 0"),
         (lambda: bpe.encode_chunk(b"a", {b"b": 1}), "got none for b'a'"),
         (lambda: bpe.decode([7], {}), "got [7]"),
+        (lambda: bpe.split_special("a", [""]), "special must hold no empty text"),
         (lambda: bpe.train("a", 256, [END]), "vocab_size must be at least 257"),
         (lambda: bpe.Tokenizer([b"a"]), "pieces must hold every single byte"),
         (lambda: bpe.Tokenizer.load(__file__), "that Tokenizer.save wrote"),

@@ -153,3 +153,31 @@ def text_cut_anywhere(decode, generator):
             cuts.append(min(len(data), cuts[-1] + draw(generator, 1, 3)))
         pieces = {1000 + i: data[a:b] for i, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False))}
         same(decode(list(pieces), pieces), text, "the bytes of all tokens, decoded once")
+
+
+def parted(text, special):
+    """The oracle of `split_special`: at each place, does a special token begin here?"""
+    parts, start, i = [], 0, 0
+    while i < len(text):
+        found = max((mark for mark in special if text.startswith(mark, i)), key=len, default="")
+        if found:
+            parts += [text[start:i], found]
+            start = i + len(found)
+        i += len(found) or 1
+    return [part for part in [*parts, text[start:]] if part]
+
+
+@checks("bpe.split_special")
+def it_agrees_with_looking_at_each_place(split_special, generator):
+    """Drawn texts full of special tokens, halves of them, and tokens that hold others."""
+    marks = ["<|end|>", "<|end|>.", "<|", ".*", "[x]", "\\d", "für", "🙂", " ", "a"]
+    scraps = [*marks, "<|en", "d|>", "b", "\n", "1", "x", "Für"]
+    cases = []
+    for size in (0, 1, 2, 4, len(marks)):
+        for length in (0, 1, 3, 12, 40):
+            order = torch.randperm(len(marks), generator=generator).tolist()
+            special = [marks[i] for i in order[:size]]
+            text = "".join(scraps[draw(generator, 0, len(scraps) - 1)] for _ in range(length))
+            cases.append((text, special))
+    for text, special in cases:
+        same(split_special(text, special), parted(text, special), f"the parts of {text!r} with {special}")

@@ -166,3 +166,38 @@ def half_a_character(decode):
 def no_tokens(decode):
     """No tokens give no text."""
     same(decode([], PIECES), "", "an empty list gives an empty text")
+
+
+END = "<|endoftext|>"
+
+
+@checks("bpe.split_special")
+def a_special_token_stands_alone(split_special):
+    """`a<|endoftext|>b` is three parts, and the middle one is the special token."""
+    hint = "the special token itself is a part: keep it when you cut (a group in the pattern keeps it)"
+    same(split_special(f"a{END}b", [END]), ["a", END, "b"], hint)
+
+
+@checks("bpe.split_special")
+def every_one_of_them(split_special):
+    """All special tokens are found, and no part is empty."""
+    same(split_special(f"{END}{END} a{END}", [END]), [END, END, " a", END], "no empty part between, before or behind")
+
+
+@checks("bpe.split_special")
+def its_marks_are_only_text(split_special):
+    """The bar in `<|x|>` is a bar, not the "or" of a pattern."""
+    same(split_special("x < y > x.", ["<|x|>", "."]), ["x < y > x", "."], "escape what has a meaning in patterns")
+
+
+@checks("bpe.split_special")
+def the_longest_counts(split_special):
+    """Where `<a>` and `<a>!` both begin, the longer one is taken."""
+    same(split_special("<a>!<a>", ["<a>", "<a>!"]), ["<a>!", "<a>"], "try the longest first, whatever the order given")
+
+
+@checks("bpe.split_special")
+def nothing_special(split_special):
+    """Without special tokens the text is one part, and an empty text has none."""
+    same(split_special("a b", []), ["a b"], "nothing to look for: the text stays whole")
+    same(split_special("", [END]), [], "an empty text has no parts")

@@ -1,5 +1,6 @@
 """Other right ways to write the byte-pair exercises."""
 import codecs
+import re
 from collections import Counter
 from itertools import pairwise
 
@@ -126,3 +127,38 @@ def decode_incremental(tokens, pieces):
 @alternative("bpe.decode", "byte by byte")
 def decode_bytes(tokens, pieces):
     return bytes(byte for token in tokens for byte in pieces[token]).decode(errors="replace")
+
+
+@alternative("bpe.split_special", "place after place")
+def special_scan(text, special):
+    parts, plain, i = [], "", 0
+    while i < len(text):
+        mark = max((m for m in special if text.startswith(m, i)), key=len, default=None)
+        if mark is None:
+            plain += text[i]
+            i += 1
+        else:
+            parts += [plain, mark]
+            plain, i = "", i + len(mark)
+    return [part for part in [*parts, plain] if part]
+
+
+@alternative("bpe.split_special", "the matches and what lies between")
+def special_matches(text, special):
+    if not special:
+        return [text] if text else []
+    parts, end = [], 0
+    for match in re.finditer("|".join(re.escape(m) for m in sorted(special, key=len)[::-1]), text):
+        parts += [text[end : match.start()], match[0]]
+        end = match.end()
+    return list(filter(None, [*parts, text[end:]]))
+
+
+@alternative("bpe.split_special", "find the next one, recursively")
+def special_recursive(text, special):
+    found = [(text.index(m), -len(m)) for m in special if m in text]
+    if not found:
+        return [text] if text else []
+    at, length = min(found)
+    head = [text[:at]] if at else []
+    return [*head, text[at : at - length], *special_recursive(text[at - length :], special)]

@@ -1,4 +1,5 @@
 """Mistakes that learners make in the byte-pair exercises."""
+import re
 from collections import Counter
 from itertools import pairwise
 
@@ -269,3 +270,79 @@ def with_spaces(tokens, pieces):
 @mutant("bpe.decode", "broken bytes are shown as escapes")
 def escaped(tokens, pieces):
     return b"".join(pieces[token] for token in tokens).decode("utf-8", errors="backslashreplace")
+
+
+# split_special
+
+
+def cut(text, special, pattern=None, flags=0):
+    pattern = pattern or "|".join(map(re.escape, sorted(special, key=len, reverse=True)))
+    return re.split(f"({pattern})", text, flags=flags) if special else [text]
+
+
+SPLIT = "a special token is left inside its text, where merges spell it in pieces"
+
+
+@mutant("bpe.split_special", SPLIT)
+def left_inside(text, special):
+    return [text] if text else []
+
+
+@mutant("bpe.split_special", SPLIT)
+def only_at_the_end(text, special):
+    for mark in special:
+        if text.endswith(mark):
+            return [part for part in (text[: -len(mark)], mark) if part]
+    return [text] if text else []
+
+
+@mutant("bpe.split_special", "the special tokens are read as patterns, in which | means or")
+def not_escaped(text, special):
+    pattern = "|".join(sorted(special, key=len, reverse=True))
+    try:
+        return [part for part in cut(text, special, pattern) if part]
+    except re.error:
+        return [text]
+
+
+@mutant("bpe.split_special", "the special token given first is found, not the longest")
+def as_given(text, special):
+    return [part for part in cut(text, special, "|".join(map(re.escape, special))) if part]
+
+
+@mutant("bpe.split_special", "the shortest special token is found, not the longest")
+def shortest(text, special):
+    pattern = "|".join(map(re.escape, sorted(special, key=len)))
+    return [part for part in cut(text, special, pattern) if part]
+
+
+@mutant("bpe.split_special", "empty parts are kept")
+def empties(text, special):
+    return cut(text, special)
+
+
+@mutant("bpe.split_special", "the special tokens are lost, only what stands between them is left")
+def lost(text, special):
+    return [part for part in cut(text, special) if part and part not in special]
+
+
+FIRST_ONLY = "only the first special token is found"
+
+
+@mutant("bpe.split_special", FIRST_ONLY)
+def first_only(text, special):
+    pattern = "|".join(map(re.escape, sorted(special, key=len, reverse=True)))
+    return [part for part in re.split(f"({pattern})", text, maxsplit=1) if part] if special else [text]
+
+
+@mutant("bpe.split_special", FIRST_ONLY)
+def partition(text, special):
+    for mark in sorted(special, key=len, reverse=True):
+        if mark in text:
+            return [part for part in text.partition(mark) if part]
+    return [text] if text else []
+
+
+@mutant("bpe.split_special", "the spaces beside a special token are lost")
+def stripped(text, special):
+    return [part for part in (p if p in special else p.strip() for p in cut(text, special)) if part]
