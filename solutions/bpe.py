@@ -21,6 +21,7 @@ import regex
 Pair = tuple[int, int]
 GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 BYTES = tuple(bytes([byte]) for byte in range(256))  # what spelling begins with
+FORMAT = "gptlib.bpe"
 REMEMBERED = 1 << 18  # chunks whose tokens a tokenizer keeps: words come again and again
 
 
@@ -318,11 +319,29 @@ class Tokenizer:
         """Return the text of tokens; bytes that are not valid UTF-8 become �."""
         return decode([int(token) for token in tokens], self.pieces)
 
-    def save(self, path: str | Path) -> None:
-        """Write the vocabulary as JSON; bytes are written as hexadecimal digits."""
+    def to_json(self) -> str:
+        """Return the vocabulary as JSON; bytes are written as hexadecimal digits."""
         pieces = [self.pieces[number].hex() for number in range(len(self.pieces) - len(self.special))]
-        content = {"format": "gptlib.bpe", "pattern": self.pattern, "special": list(self.special), "pieces": pieces}
-        Path(path).write_text(json.dumps(content) + "\n", encoding="utf-8")
+        return json.dumps({"format": FORMAT, "pattern": self.pattern, "special": list(self.special), "pieces": pieces})
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "text") -> "Tokenizer":
+        """Read what `to_json` gave.
+
+        Raises:
+            ValueError: it is something else; the message calls it `name`.
+        """
+        try:
+            content = json.loads(text)
+            if content["format"] != FORMAT:
+                raise KeyError("format")
+            return cls([bytes.fromhex(piece) for piece in content["pieces"]], content["special"], content["pattern"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{name} must hold a vocabulary that Tokenizer.save wrote: {error}") from None
+
+    def save(self, path: str | Path) -> None:
+        """Write the vocabulary to a file, as JSON."""
+        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
@@ -331,13 +350,7 @@ class Tokenizer:
         Raises:
             ValueError: the file is something else.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            if content["format"] != "gptlib.bpe":
-                raise KeyError("format")
-            return cls([bytes.fromhex(piece) for piece in content["pieces"]], content["special"], content["pattern"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"path must name a vocabulary that Tokenizer.save wrote, got {path}: {error}") from None
+        return cls.from_json(Path(path).read_text(encoding="utf-8"), str(path))
 
     def to_tiktoken(self, name: str = "trained") -> Any:
         """Return a `tiktoken.Encoding` with this vocabulary: the same tokens, from compiled code."""
