@@ -217,5 +217,5 @@ def bpe_figure(merges: Sequence[tuple[int, int]], text: str, examples: Sequence[
         if not all(0 <= token < number for token in pair):
             raise ValueError(f"merges must join earlier tokens, got {tuple(pair)} for token {number}")
     data = {"merges": [list(pair) for pair in merges], "text": text, "examples": list(examples), "step": step}
-    return Figure("bpe", data, f"Interactive: byte-pair encoding with {len(merges)} merges. Step from the bytes of a "
-                  f"text such as {text!r} to its tokens; the neighbours with the lowest number are joined first.")  # fmt: skip
+    alt = f"Interactive: byte-pair encoding with {len(merges)} merges. Step from the bytes of a text such as {text!r} "
+    return Figure("bpe", data, alt + "to its tokens; the neighbours with the lowest number are joined first.")

@@ -19,7 +19,8 @@ def drawn(generator, alphabet, length):
 
 def joined(tokens, pair, new):
     """The oracle of `merge`, a stack: what is on it may be joined with the next token, once."""
-    stack, free = [], False
+    stack: list = []
+    free = False
     for token in tokens:
         if free and (stack[-1], token) == tuple(pair):
             stack[-1], free = new, False
@@ -32,7 +33,7 @@ def joined(tokens, pair, new):
 def learned(chunks, n_merges):
     """The oracle of `learn`: the whole text, chunk after chunk, counted anew for each merge."""
     words = [list(chunk) for chunk, times in chunks.items() for _ in range(times)]
-    merges = []
+    merges: list = []
     for _ in range(n_merges):
         counts: dict = {}
         for word in words:

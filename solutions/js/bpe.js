@@ -94,7 +94,7 @@ const CSS = `
 textarea { font: 1em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; width: 100%; color: inherit;
   background: var(--bg); border: 1px solid var(--edge); border-radius: .4rem; padding: .4rem .6rem; resize: vertical; }
 .over { display: block; font-weight: 600; margin: 0 0 .3rem; }
-.examples { align-items: center; gap: .4rem; }
+.examples { align-items: center; gap: .4rem; margin-top: .4rem; }
 .steps { align-items: center; gap: .4rem .6rem; }
 ol { list-style: none; margin: 0 0 .8rem; padding: .2rem 0; display: flex; flex-wrap: wrap; gap: .35rem .15rem; max-height: 18rem; overflow-y: auto; }
 ol li { border: 1px solid var(--edge); border-radius: .3rem; padding: .05rem .3rem; text-align: center; min-width: 1.3rem;
