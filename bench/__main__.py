@@ -11,7 +11,7 @@ from pathlib import Path
 from autograder.strip import build_reference
 from bench.machine import machine
 
-NAMES = ("attention", "grading", "setup_time", "training")
+NAMES = ("attention", "grading", "setup_time", "to_loss", "training")
 
 
 def main(words: list[str]) -> int:

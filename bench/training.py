@@ -19,6 +19,7 @@ SHAPES = {  # nanoGPT's README for a CPU; and its small GPU model, at a batch th
 }
 BETAS, DECAY, LR = (0.9, 0.99), 0.1, 1e-3
 Step = Callable[[], None]
+Batch = Callable[[], tuple[torch.Tensor, torch.Tensor]]
 
 
 def text() -> tuple[torch.Tensor, torch.Tensor, int]:
@@ -37,9 +38,9 @@ def flops(model: torch.nn.Module, shape: dict[str, int]) -> float:
     return (6 * weights + attention) * shape["batch"] * shape["context_length"]
 
 
-def windows(tokens: torch.Tensor, shape: dict[str, int]) -> Callable[[], tuple[torch.Tensor, torch.Tensor]]:
+def windows(tokens: torch.Tensor, shape: dict[str, int], seed: int = 0) -> Batch:
     """Draw batches as nanoGPT's train.py does: random places, one slice each, stacked."""
-    length, generator = shape["context_length"], torch.Generator().manual_seed(0)
+    length, generator = shape["context_length"], torch.Generator().manual_seed(seed)
 
     def batch() -> tuple[torch.Tensor, torch.Tensor]:
         starts = torch.randint(len(tokens) - length, (shape["batch"],), generator=generator)
@@ -83,14 +84,22 @@ def ours(tokens: torch.Tensor, shape: dict[str, int], vocab: int, **settings: An
     return step, model
 
 
-def nanogpt(path: Path, tokens: torch.Tensor, shape: dict[str, int], vocab: int) -> Step:
-    """NanoGPT's model, optimizer and loop body."""
+def nanogpt_model(path: Path, shape: dict[str, int], vocab: int, seed: int = 0, bias: bool = False) -> Any:
+    """Build nanoGPT's model; its recipe has no biases."""
     sys.path.insert(0, str(path))
     from model import GPT, GPTConfig  # type: ignore[import-not-found]
 
-    torch.manual_seed(0)
-    model = GPT(GPTConfig(block_size=shape["context_length"], vocab_size=vocab, n_layer=shape["n_layers"],
-                          n_head=shape["n_heads"], n_embd=shape["d_model"], dropout=0.0, bias=False))  # fmt: skip
+    torch.manual_seed(seed)
+    return GPT(GPTConfig(block_size=shape["context_length"], vocab_size=vocab, n_layer=shape["n_layers"],
+                         n_head=shape["n_heads"], n_embd=shape["d_model"], dropout=0.0, bias=bias))  # fmt: skip
+
+
+def nanogpt(path: Path, tokens: torch.Tensor, shape: dict[str, int], vocab: int, like_gpt2: bool) -> Step:
+    """NanoGPT's model, optimizer and loop body; `like_gpt2` gives it GPT-2's biases and tanh GELU, as ours has."""
+    model = nanogpt_model(path, shape, vocab, bias=like_gpt2)
+    if like_gpt2:
+        for block in model.transformer.h:
+            block.mlp.gelu = torch.nn.GELU(approximate="tanh")
     optimizer = model.configure_optimizers(DECAY, LR, BETAS, "cpu")
     return plain_loop(model, lambda x, y: model(x, y)[1], optimizer, windows(tokens, shape))
 
@@ -141,7 +150,8 @@ def measure_shape(shape: dict[str, int], threads: int, nano: Path | None, rounds
     step, model = ours(tokens, shape, vocab)
     steps = {"ours": step, "transformers": hugging_face(tokens, shape, vocab)}
     if nano:
-        steps["nanoGPT"] = nanogpt(nano, tokens, shape, vocab)
+        steps["nanoGPT"] = nanogpt(nano, tokens, shape, vocab, like_gpt2=False)
+        steps["nanoGPT with GPT-2's biases and GELU"] = nanogpt(nano, tokens, shape, vocab, like_gpt2=True)
     seconds = in_turns(steps | {"product": product()}, rounds, time.process_time if threads == 1 else time.perf_counter)
     peak, work = 2 * 1024**3 / seconds.pop("product"), flops(model, shape)
     base = seconds["nanoGPT" if nano else "transformers"]
