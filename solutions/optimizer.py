@@ -67,7 +67,7 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
         (..., P, Q). the same singular vectors, in the same dtype.
 
     Source:
-        Jordan 2024, "Newton–Schulz" iteration and its coefficients.
+        Jordan et al. 2024, "Newton–Schulz" iteration and its coefficients.
     """
     x = matrices.bfloat16() if matrices.device.type == "cuda" else matrices
     wide = x if x.size(-2) <= x.size(-1) else x.mT
@@ -96,7 +96,7 @@ class Muon(torch.optim.Optimizer):
         ValueError: the model has no such matrix.
 
     Source:
-        Jordan 2024; the size of a step, 0.2 · √max(P, Q), is that of Liu et al. 2025, section 2.2.
+        Jordan et al. 2024; the size of a step, 0.2 · √max(P, Q), is that of Liu et al. 2025, section 2.2.
     """
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float]) -> None:
