@@ -115,18 +115,16 @@ class Muon(torch.optim.Optimizer):
         """Change the parameters by their gradients."""
         found = closure() if closure else None
         group = self.param_groups[0]
-        alike: dict[torch.Size, list[nn.Parameter]] = {}
+        alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}
         for parameter in group["params"]:
             if parameter.grad is not None:
-                alike.setdefault(parameter.shape, []).append(parameter)
-        for shape, parameters in alike.items():  # matrices of one shape share their products
-            wanted = []
-            for parameter in parameters:
                 momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
                 momentum.lerp_(parameter.grad, 0.05)
-                wanted.append(torch.lerp(parameter.grad, momentum, 0.95))
+                alike.setdefault(parameter.shape, []).append((parameter, torch.lerp(parameter.grad, momentum, 0.95)))
+        for shape, pairs in alike.items():  # matrices of one shape share their products
+            updates = orthogonalise(torch.stack([update for _, update in pairs]))
             size = 0.2 * math.sqrt(max(shape))
-            for parameter, update in zip(parameters, orthogonalise(torch.stack(wanted)), strict=True):
+            for (parameter, _), update in zip(pairs, updates, strict=True):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * size)
         self.others.step()
         return found
