@@ -45,6 +45,7 @@ def peer(path: Path, seed: int) -> tuple[float, float]:
     seconds = time.process_time() - start
 
     def logits(x: torch.Tensor) -> torch.Tensor:
+        x = x.contiguous()
         return model(x, x)[0]
 
     return seconds, held_out_loss(logits, held_out)
