@@ -1,13 +1,21 @@
-"""What turns gradients into steps: AdamW whose decay spares some parameters, and learning-rate schedules."""
+"""What turns gradients into steps: AdamW whose decay spares some parameters, Muon, and learning-rate schedules.
+
+Axes:
+    P: rows of a matrix
+    Q: columns of a matrix
+"""
 import math
+from collections.abc import Callable, Collection
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 SCHEDULES = ("cosine", "wsd", "constant")
+OPTIMIZERS = ("adamw", "muon")
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+def decay_groups(model: nn.Module, weight_decay: float, without: Collection[int] = ()) -> list[dict]:
     """Split the parameters: matrices decay; biases, and the scales and shifts of norms, do not.
 
     A parameter with two axes or more takes part in a matrix product or is an embedding; pulling it to zero costs
@@ -16,11 +24,12 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     Args:
         model: its parameters that need a gradient; a tied one counts once.
         weight_decay: for the first group; the second has 0.
+        without: `id`s of parameters that another optimizer takes.
 
     Source:
         Loshchilov and Hutter 2019 for the decay; the split by axes is nanoGPT's.
     """
-    wanted = [p for p in model.parameters() if p.requires_grad]
+    wanted = [p for p in model.parameters() if p.requires_grad and id(p) not in without]
     matrices = [p for p in wanted if p.dim() >= 2]
     others = [p for p in wanted if p.dim() < 2]
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -36,8 +45,102 @@ def adamw(model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, 
     groups = decay_groups(model, weight_decay)
     if not groups:
         raise ValueError("model must have a parameter that needs a gradient, got none")
+    return _adamw(groups, lr, betas)
+
+
+def _adamw(groups: list[dict], lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
     kinds = {p.device.type for group in groups for p in group["params"]}
     return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=kinds <= {"cuda", "cpu"})
+
+
+def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Bring all singular values of matrices near 1, between about 0.7 and 1.2, without computing them.
+
+    Each step applies the odd polynomial 3.4445 s − 4.775 s³ + 2.0315 s⁵ to every singular value s at once, by products
+    of matrices alone. On a GPU they are taken in bf16, for nothing here needs more.
+
+    Args:
+        matrices: (..., P, Q).
+        steps: how often.
+
+    Returns:
+        (..., P, Q). the same singular vectors, in the same dtype.
+
+    Source:
+        Jordan et al. 2024, "Newton–Schulz" iteration and its coefficients.
+    """
+    x = matrices.bfloat16() if matrices.device.type == "cuda" else matrices
+    wide = x if x.size(-2) <= x.size(-1) else x.mT
+    wide = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + 1e-7)
+    for _ in range(steps):
+        square = wide @ wide.mT
+        wide = 3.4445 * wide + (-4.775 * square + 2.0315 * square @ square) @ wide
+    return (wide if x.size(-2) <= x.size(-1) else wide.mT).to(matrices.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for the matrices of linear layers, AdamW for all else: embeddings, biases, the scales and shifts of norms.
+
+    AdamW scales each number of a gradient alone. Muon takes a weight matrix as a whole: it makes all singular values of
+    the gradient (with momentum 0.95) about equal, so that a step turns every direction of the matrix, not only the few
+    that the gradient is full of. Its steps are brought to the size of AdamW's, so both share one learning rate.
+    `torch.optim.Muon` computes the same in bf16 everywhere, which a CPU without bf16 units pays with a slow step.
+
+    Args:
+        model: the weights of its `nn.Linear` go to Muon, unless an embedding shares them.
+        lr: learning rate of both.
+        weight_decay: of matrices, as in `decay_groups`.
+        betas: of AdamW.
+
+    Raises:
+        ValueError: the model has no such matrix.
+
+    Source:
+        Jordan et al. 2024; the size of a step, 0.2 · √max(P, Q), is that of Liu et al. 2025, section 2.2.
+    """
+
+    def __init__(self, model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float]) -> None:
+        tied = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+        linear = {id(m.weight): m.weight for m in model.modules() if isinstance(m, nn.Linear)}
+        inner = [p for key, p in linear.items() if p.requires_grad and key not in tied]
+        if not inner:
+            raise ValueError('optimizer must be "adamw" for a model without linear layers, got "muon"')
+        self.others = _adamw(decay_groups(model, weight_decay, without={id(p) for p in inner}), lr, betas)
+        muon = {"params": inner, "lr": lr, "weight_decay": weight_decay}
+        super().__init__([muon, *self.others.param_groups], dict(self.others.defaults))
+        self.others.param_groups, self.others.state = self.param_groups[1:], self.state
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Change the parameters by their gradients."""
+        found = closure() if closure else None
+        group = self.param_groups[0]
+        alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
+                momentum.lerp_(parameter.grad, 0.05)
+                alike.setdefault(parameter.shape, []).append((parameter, torch.lerp(parameter.grad, momentum, 0.95)))
+        for shape, pairs in alike.items():  # matrices of one shape share their products
+            updates = orthogonalise(torch.stack([update for _, update in pairs]))
+            size = 0.2 * math.sqrt(max(shape))
+            for (parameter, _), update in zip(pairs, updates, strict=True):
+                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * size)
+        self.others.step()
+        return found
+
+
+def build(
+    name: str, model: nn.Module, lr: float, weight_decay: float, betas: tuple[float, float]
+) -> torch.optim.Optimizer:
+    """Build an optimizer by its name, "adamw" or "muon".
+
+    Raises:
+        ValueError: another name, or the model has nothing to learn.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+    return (adamw if name == "adamw" else Muon)(model, lr, weight_decay, betas)
 
 
 def learning_rate(

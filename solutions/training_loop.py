@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from . import checkpoint, devices
 from .batches import Data, Order, mix
-from .optimizer import adamw, learning_rate
+from .optimizer import OPTIMIZERS, build, learning_rate
 from .training_log import Guard, Log
 
 Loss = Callable[..., Tensor]
@@ -36,6 +36,7 @@ class Settings:
         decay: the part of the run in which "wsd" falls.
         weight_decay: of matrices; see `optimizer.decay_groups`.
         betas: of AdamW.
+        optimizer: "adamw" or "muon"; see `optimizer`.
         clip: longest gradient; 0 does not clip.
         seed: of the order of examples and of dropout.
         spike: standard deviations above which a loss is a spike; see `training_log.Guard`.
@@ -61,6 +62,7 @@ class Settings:
     decay: float = 0.2
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.95)
+    optimizer: str = "adamw"
     clip: float = 1.0
     seed: int = 0
     spike: float = 8.0
@@ -80,6 +82,8 @@ class Settings:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)!r}")
         if not self.lr > 0:
             raise ValueError(f"lr must be more than 0, got {self.lr!r}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         learning_rate(0, **self.rates())
 
     def rates(self) -> dict[str, Any]:
@@ -110,8 +114,10 @@ class Loop:
             )
         self.share, self.micro = share, micro
         self.precision = devices.precision_for(where.device, settings.precision)
+        if settings.shard and settings.optimizer == "muon":
+            raise ValueError('optimizer must be "adamw" where shard is set, for Muon needs whole matrices, got "muon"')
         self.model = devices.spread(model.to(where.device), where, settings.shard)
-        self.optimizer = adamw(self.model, settings.lr, settings.weight_decay, settings.betas)
+        self.optimizer = build(settings.optimizer, self.model, settings.lr, settings.weight_decay, settings.betas)
         self.optimizer.zero_grad(set_to_none=True)  # nothing that was there before counts
         pays = devices.compile_pays(where.device, settings.steps)
         compiled = pays if settings.compile is None else settings.compile
