@@ -23,7 +23,7 @@ sys.path[:0] = sys.argv[2:]  # the image, then the packages
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from autograder import sideeffects, source  # noqa: E402
+from autograder import optrace, sideeffects, source, table  # noqa: E402
 from autograder.engine import confine, peer  # noqa: E402
 
 
@@ -33,8 +33,10 @@ class Child(peer.Peer):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock, self.find, open_objects=True)
         self.path = Path("none")
-        self.offered: dict[str, Any] = {"load": self.load, "open": self.open, "facts": lambda: self.facts}
+        self.offered: dict[str, Any] = {"load": self.load, "open": self.open,
+                                        "facts": lambda: self.facts, "called": lambda: sorted(self.called)}
         self.facts: list[str] = []
+        self.called: set[str] = set()  # names of PyTorch's functions, where the exercise forbids some
 
     def find(self, name: str) -> Any:
         """What the judge may call by name."""
@@ -63,13 +65,16 @@ class Child(peer.Peer):
         module, function = exercise.split(".")
         row: Any = types.SimpleNamespace(name=exercise, module=module, function=function)
         implementation, self.path = source.load(row)
+        known = table.exercises().get(exercise)
+        if known and known.forbids:
+            implementation, self.called = optrace.trace(implementation)
         watched, self.facts = sideeffects.watch(implementation)
         self.offered["exercise"] = watched
         return source.source_of(row, self.path)
 
     def implement(self, name: str, cell: str) -> None:
         """Do what a `%%implement` cell does while grading: fill in what the file leaves empty."""
-        from autograder import magics, table
+        from autograder import magics
 
         try:
             row = table.exercise(name)
@@ -171,6 +176,7 @@ def warm() -> None:
     torch.autograd.grad(loss, x, torch.ones_like(loss))
     torch.multinomial(torch.ones(3), 1, generator=torch.Generator())
     sideeffects.watch(nn.Linear)
+    optrace.warm()
 
 
 def main(fd: int) -> None:

@@ -14,7 +14,18 @@ import torch
 from torch import nn
 
 from autograder.engine.remote import ANCHOR, Crossing, Remote, RemoteModule, is_module, parameters_of, state
-from autograder.engine.wire import BAD_DATA, HEAD, MAX_TENSORS, MAX_TREE, Hangup, WireError, decode, encode, pack, unpack
+from autograder.engine.wire import (
+    BAD_DATA,
+    HEAD,
+    MAX_TENSORS,
+    MAX_TREE,
+    Hangup,
+    WireError,
+    decode,
+    encode,
+    pack,
+    unpack,
+)
 
 MAX_DEPTH = 20
 MESSAGES = {"answer": 2, "error": 4, "call": 7, "vjp": 4}  # kinds and their lengths

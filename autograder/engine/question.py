@@ -14,6 +14,7 @@ from autograder.engine.judge import Ended, Session
 from autograder.engine.peer import Reported
 from autograder.engine.sandbox import Gone, Limits, Zygote
 from autograder.limits import TimeUp, time_limit
+from autograder.review import policies
 from autograder.suites import checks_of, run
 from autograder.table import Exercise, exercise
 
@@ -43,6 +44,7 @@ class Outcome:
     message: str
     cpu: float
     peak: int
+    flags: tuple[dict[str, str], ...] = ()  # forbidden library calls that were seen: for a person, no part of the score
 
 
 class Facts:
@@ -130,10 +132,12 @@ def sat(
 ) -> Outcome:
     """Run one question in a child; leave the child in the seat if the question passes."""
     lines, message, verdict = [f"{question.name} in gptlib/{question.name.split('.')[0]}.py"], "", GRADED
-    kept = False
+    kept, flags = False, ()  # type: tuple[bool, tuple[dict[str, str], ...]]
     try:
         with _inputs(secret, question.key, hidden), time_limit(3 * limits.wall + 60):
             message = examine(session, question, lines)
+        if not message and not session.verdict:
+            flags = seen(session, question)
         if seat and not message and not session.verdict:
             used = session.so_far()
             seat.keep(session.zygote, question, limits, session)
@@ -151,7 +155,19 @@ def sat(
     if not message:
         lines.append(f"{question.name} passes its {'' if question.suite == 'visible' else 'hidden '}checks.")
     text, message = (_clean(part, session) for part in ("\n".join(lines), message))
-    return Outcome(verdict, not message, text, message, round(max(used["cpu"] - session.cpu_before, 0), 4), used["peak"])
+    cpu = round(max(used["cpu"] - session.cpu_before, 0), 4)
+    return Outcome(verdict, not message, text, message, cpu, used["peak"], flags)
+
+
+def seen(session: Session, question: Question) -> tuple[dict[str, str], ...]:
+    """The forbidden library calls that the child reports of an exercise; code that means to hide them can."""
+    row = exercise(question.name)
+    if not row.forbids:
+        return ()
+    said = session.function("called")
+    names = [str(name)[:80] for name in said[:400]] if isinstance(said, list) else []
+    broken = [(name, rule) for name in names if (rule := policies.broken_by_call(row.forbids, name))]
+    return tuple({"exercise": row.name, "name": _clean(name, session), "rule": rule} for name, rule in broken[:20])
 
 
 def examine(session: Session, question: Question, lines: list[str]) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 PACKAGE = Path(__file__).parents[1]
-IMAGE = ("__init__.py", "source.py", "sideeffects.py", "table.py", "exercises.toml",
+IMAGE = ("__init__.py", "source.py", "sideeffects.py", "optrace.py", "table.py", "exercises.toml",
          "magics.py", "editing.py", "strip.py", "engine/__init__.py", "engine/wire.py",
          "engine/remote.py", "engine/peer.py", "engine/confine.py", "engine/child.py")  # fmt: skip
 TIERS = ("T0", "T1")
