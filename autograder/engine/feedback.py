@@ -47,7 +47,9 @@ class Pages(HTMLExporter):
         attached = context.get("cell", {}).get("attachments")
         return render() if attached else self.once(("markdown", source), render)
 
-    def from_notebook_node(self, nb: Any, resources: Any = None, **kwargs: Any) -> tuple[str, Any]:
+    def from_notebook_node(  # type: ignore[override]
+        self, nb: Any, resources: Any = None, **kwargs: Any
+    ) -> tuple[str, Any]:
         """A page; nbconvert would parse it once more to give images a text, which needs no parser."""
         resources = self._init_resources(resources)
         language = nb.metadata.get("language_info", {})

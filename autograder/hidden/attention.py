@@ -337,8 +337,8 @@ def self_attention_agrees_with_torch(MultiHeadAttention, generator):
         hint = f"batch {batch}, T {length}, width {width}, {heads} heads, bias {bias}"
         masks = [("", None), (", masked", drawn), (", causal", triangle(length, 0))]
         masks.pop(i // 2)
-        draw = [normal(generator, batch, length, width) for _ in range(2 * len(masks))]
-        cases = [Case(hint + name, *draw[2 * j : 2 * j + 2], mask) for j, (name, mask) in enumerate(masks)]
+        drawn_pairs = [[normal(generator, batch, length, width) for _ in range(2)] for _ in masks]
+        cases = [Case(hint + name, x, g, mask) for (name, mask), (x, g) in zip(masks, drawn_pairs, strict=True)]
         compare_layers(MultiHeadAttention, state, heads, cases)
 
 

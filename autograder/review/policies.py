@@ -142,11 +142,11 @@ class Reader:
         if isinstance(node, ast.Call):
             return self.called(node)
         if isinstance(node, ast.Subscript) and (key := constant(node.slice)):
-            base = node.value  # vars(F)["…"], F.__dict__["…"], sys.modules["…"]
-            if isinstance(base, ast.Call) and isinstance(base.func, ast.Name) and base.func.id == "vars" and base.args:
-                owner = self.dotted(base.args[0])
+            holder = node.value  # vars(F)["…"], F.__dict__["…"], sys.modules["…"]
+            if isinstance(holder, ast.Call) and isinstance(holder.func, ast.Name) and holder.func.id == "vars":
+                owner = self.dotted(holder.args[0]) if holder.args else ""
                 return f"{owner}.{key}" if owner else ""
-            name = self.dotted(base)
+            name = self.dotted(holder)
             if name == "sys.modules":
                 return key
             return f"{name.removesuffix('.__dict__')}.{key}" if name.endswith(".__dict__") else ""
@@ -165,8 +165,8 @@ class Reader:
         if isinstance(function, ast.Call) and function.args and node.args:
             path = constant(function.args[0])
             if path and self.dotted(function.func).endswith("operator.attrgetter"):
-                owner = self.dotted(node.args[0])
-                return f"{owner}.{path}" if owner else ""
+                base = self.dotted(node.args[0])
+                return f"{base}.{path}" if base else ""
         return ""
 
 

@@ -21,7 +21,7 @@ from autograder.review.submissions import assignment, works
 RUN, WINDOW = 16, 4  # characters of a fingerprint in the simplified code, and the winnowing window
 COMMON = 0.1  # of the class: what more of it (and more than FEW learners) share is common
 FEW = 4
-ENOUGH, SHARE = 12, 0.5  # a pair is shown from so many shared rare fingerprints, being this part of the smaller one's
+ENOUGH, SHARE = 25, 0.75  # a pair is shown from so many shared rare fingerprints, being this part of the smaller one's
 MOST = 200  # pairs on the page
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#111;
 background:#fff}
@@ -94,7 +94,8 @@ def note() -> str:
     return (
         f"A pair is listed if it shares {ENOUGH} rare fingerprints or more, and {SHARE:.0%} of the smaller one's. "
         f"Rare: not in the stub, not in the published solution, in at most {FEW} submissions or {COMMON:.0%} of them. "
-        "Read both and ask: two people who worked side by side look the same."
+        "A single copied function among others of one's own may stay unseen. "
+        "Read both and ask: two who worked side by side look the same."
     )
 
 
