@@ -21,21 +21,22 @@ def watch(implementation: Any) -> tuple[Any, list[str]]:
         if not issubclass(implementation, nn.Module):
             return implementation, facts
 
+        parameters = _parameters(implementation.forward)[1:]
+
         class Watched(implementation):  # type: ignore[misc, valid-type]
             def forward(self, *args: Any, **kwargs: Any) -> Any:
                 random = self.training and any(isinstance(m, nn.Dropout) and m.p > 0 for m in self.modules())
-                return _observed(super().forward, implementation.__name__, facts, random)(*args, **kwargs)
+                return _observed(super().forward, implementation.__name__, facts, random, parameters)(*args, **kwargs)
 
         functools.update_wrapper(Watched, implementation, updated=())
         return Watched, facts
     if not callable(implementation):
         return implementation, facts
-    return _observed(implementation, getattr(implementation, "__name__", "your function"), facts, False), facts
+    name, parameters = getattr(implementation, "__name__", "your function"), _parameters(implementation)
+    return _observed(implementation, name, facts, False, parameters), facts
 
 
-def _observed(function: Callable, name: str, facts: list[str], may_draw: bool) -> Callable:
-    parameters = _parameters(function)
-
+def _observed(function: Callable, name: str, facts: list[str], may_draw: bool, parameters: list[str]) -> Callable:
     @functools.wraps(function)
     def observed(*args: Any, **kwargs: Any) -> Any:
         before = [_copy(a) for a in args], {k: _copy(a) for k, a in kwargs.items()}
@@ -85,7 +86,7 @@ def _copy(value: Any) -> Any:
 def _unchanged(old: Any, new: Any) -> bool:
     if isinstance(old, torch.Tensor):
         same_kind = old.shape == new.shape and old.dtype == new.dtype
-        return same_kind and torch.equal(old.nan_to_num(7.25), new.detach().nan_to_num(7.25))
+        return same_kind and (torch.equal(old, new) or torch.equal(old.nan_to_num(7.25), new.detach().nan_to_num(7.25)))
     if isinstance(old, tuple | list) and any(isinstance(x, torch.Tensor) for x in old):
         return len(old) == len(new) and all(_unchanged(a, b) for a, b in zip(old, new, strict=True))
     if isinstance(old, dict | list | set | tuple):

@@ -1,5 +1,6 @@
 """Find, parse and load the file that holds an exercise, with messages a beginner understands."""
 import ast
+import functools
 import importlib
 import importlib.util
 import linecache
@@ -60,7 +61,7 @@ def load(exercise: Exercise) -> tuple[Any, Path]:
     """
     path = path_of(exercise.module)
     text = read(path)
-    tree = parse(text, path)
+    tree, code = compiled(text, path)
     if exercise.function not in defined(tree):
         raise Unusable(
             f"{path.name} has no `{exercise.function}` (any more). Its name must not change; "
@@ -70,7 +71,7 @@ def load(exercise: Exercise) -> tuple[Any, Path]:
     module = sys.modules.get(name) or _empty_module(name, path)
     linecache.checkcache(str(path))
     try:
-        exec(compile(text, str(path), "exec"), module.__dict__)
+        exec(code, module.__dict__)
     except NotImplementedError as error:
         raise Unusable(
             f"{path.name} calls the exercise {error} while it is being imported. "
@@ -82,6 +83,16 @@ def load(exercise: Exercise) -> tuple[Any, Path]:
             "Python runs the whole file when it imports it; look at this line first."
         ) from error
     return getattr(module, exercise.function), path
+
+
+@functools.lru_cache(maxsize=16)
+def compiled(text: str, path: Path) -> tuple[ast.Module, types.CodeType]:
+    """A file's tree and its code, once for the same text."""
+    tree = parse(text, path)
+    try:
+        return tree, compile(text, str(path), "exec")
+    except SyntaxError as error:  # what only the compiler finds: `return` outside a function
+        raise Unusable(f"{path.name} cannot be imported: SyntaxError: {error}") from None
 
 
 def parse(text: str, path: Path) -> ast.Module:
@@ -133,7 +144,7 @@ def blame(error: BaseException, path: Path) -> str:
 def source_of(exercise: Exercise, path: Path, longest: int = 60) -> str:
     """The text of the exercise's function or class in the file, cut after `longest` lines."""
     text = read(path)
-    for node in ast.parse(text).body:
+    for node in compiled(text, path)[0].body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == exercise.function:
             lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
             return "\n".join(lines[:longest] + (["…"] if len(lines) > longest else []))

@@ -22,6 +22,8 @@ class Exercise:
     difficulty: int
     importance: int
     see: str
+    forbids: tuple[str, ...] = ()
+    because: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*", self.name):
@@ -32,6 +34,12 @@ class Exercise:
         for field in ("visible", "hidden", "minutes"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{self.name}: {field} must not be negative, got {getattr(self, field)!r}")
+        object.__setattr__(self, "forbids", tuple(self.forbids))
+        for rule in self.forbids:
+            if not re.fullmatch(r"[a-z]\w*(\.\w+)?", rule):
+                raise ValueError(f"{self.name}: forbids lists package or package.words, got {rule!r}")
+        if bool(self.forbids) != bool(self.because):
+            raise ValueError(f"{self.name}: forbids needs a sentence in because, and the other way round")
 
     @property
     def module(self) -> str:

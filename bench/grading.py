@@ -1,13 +1,16 @@
-"""The engine against plain `nbgrader autograde` on the same submissions: CPU-seconds a submission, all processes.
+"""The engine against plain nbgrader on the same submissions: CPU-seconds of all processes, start-up apart.
 
 The submissions are copies of the solved attention chapter, each with a comment of its own, so that nothing is
-taken from a record. Fixed costs (starting Python, importing) are part of both numbers.
+taken from a record. Each command runs for a few submissions, then for many more, the two ways in turn: the
+difference is what a submission costs, the rest is what starting the command costs.
 """
 import os
 import tempfile
+import time
 from pathlib import Path
 
-COURSE, CHAPTER, COUNT = "course", "05_attention", int(os.environ.get("BENCH_SUBMISSIONS", "10"))
+CHAPTER, FEW = "05_attention", 2
+COUNT = int(os.environ.get("BENCH_SUBMISSIONS", "12"))
 
 
 def cpu(run, line: str) -> float:
@@ -18,51 +21,87 @@ def cpu(run, line: str) -> float:
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
-def questions(files: dict[str, str], names: list[str]) -> dict[str, float]:
-    """CPU-seconds of all grade cells of one submission in a warm tier T1: judge and children."""
-    import time
-
-    from autograder.engine.question import Question, grade
+def questions(rounds: int = 5) -> dict[str, float]:
+    """CPU-seconds of all grade cells of one submission in a warm tier T1: judge, and children with their zygote."""
+    from autograder.engine.question import Question, Seat, grade
     from autograder.engine.sandbox import Limits, Zygote
     from autograder.suites import SUITES
     from tests.conftest import ROOT
+    from tests.course_kit import NAMES
+    from tests.engine_kit import REFERENCE
 
-    zygote, used = Zygote("T1"), {}
+    zygote, seat = Zygote("T1"), Seat()
+    hidden = str(ROOT / "autograder" / "hidden")
+    first = 0.0
     try:
-        for _ in range(2):  # the first round imports what checks need
-            start, child = time.process_time(), 0.0
-            for name in names:
+        start = time.process_time()
+        for number in range(rounds + 1):
+            files = REFERENCE | {"gptlib/attention.py": REFERENCE["gptlib/attention.py"] + f"# {number}\n"}
+            for name in NAMES:
                 for suite in SUITES:
-                    child += grade(zygote, Question(name, suite, files, "bench"), Limits(), "s",
-                                   str(ROOT / "autograder" / "hidden")).cpu  # fmt: skip
-            used = {"judge": round(time.process_time() - start, 3), "children": round(child, 3)}
+                    found = grade(zygote, Question(name, suite, files, f"{number}"), Limits(), "s", hidden, seat)
+                    assert found.passed, found.message
+            seat.close()
+            if not number:  # the first submission imports what checks need
+                first, start = spent(zygote), time.process_time()
+        return {"judge": (time.process_time() - start) / rounds, "children": (spent(zygote) - first) / rounds}
     finally:
         zygote.close()
-    return used
+
+
+def spent(zygote) -> float:
+    """CPU-seconds of a zygote's processes, with the children that it has reaped."""
+    ticks, found, family = os.sysconf("SC_CLK_TCK"), 0.0, {zygote.process.pid}
+    fields = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fields[int(entry)] = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+    while more := {pid for pid, row in fields.items() if int(row[1]) in family} - family:
+        family |= more
+    for pid in family:
+        found += sum(map(int, fields[pid][11:15])) / ticks
+    return found
 
 
 def measure() -> dict:
-    """Grade the same submissions both ways, each in a course of its own."""
-    from tests.course_kit import NAMES, Term, module, solve
+    """Grade the same submissions both ways, each in a course of its own, and give feedback."""
+    from tests.course_kit import Term, module, solve
 
+    lines = {
+        "plain": (f"nbgrader autograde {CHAPTER}", f"nbgrader generate_feedback {CHAPTER} --force"),
+        "engine": ("python -m autograder grade {course} " + f"{CHAPTER} --workers 1 --tier T1",
+                   "python -m autograder feedback {course} " + CHAPTER),
+    }  # fmt: skip
     found: dict = {"submissions": COUNT}
-    for way in ("plain", "engine"):
-        with tempfile.TemporaryDirectory() as home:
-            term = Term(Path(home))
+    used: dict = {}
+    with tempfile.TemporaryDirectory() as home:
+        terms = {way: Term(Path(home) / way) for way in lines}
+        for term in terms.values():
             term.run(f"python -m autograder course --out {term.course}")
             term.run(f"nbgrader generate_assignment {CHAPTER}", term.course)
-            for i in range(COUNT):
-                def work(folder, i=i):
-                    solve(folder)
-                    module(folder).write_text(module(folder).read_text("utf-8") + f"# {i}\n", encoding="utf-8")
+        done = 0
+        for upto in (FEW, FEW + COUNT):
+            for way, term in terms.items():
+                for i in range(done, upto):
+                    def work(folder, i=i):
+                        solve(folder)
+                        module(folder).write_text(module(folder).read_text("utf-8") + f"# {i}\n", encoding="utf-8")
 
-                term.hand_in(f"learner{i}", work)
-            if way == "plain":
-                used = cpu(lambda line, t=term: t.run(line, t.course), f"nbgrader autograde {CHAPTER}")
-            else:
-                used = cpu(term.run, f"python -m autograder grade {term.course} {CHAPTER} --workers 1")
-            found[f"{way}: CPU-seconds a submission, whole command"] = round(used / COUNT, 3)
-    from tests.engine_kit import REFERENCE
-
-    found["engine: CPU-seconds of one submission's grade cells, warm"] = questions(REFERENCE, NAMES)
-    return found
+                    term.hand_in(f"learner{i}", work)
+                for what, line in zip(("grade", "feedback"), lines[way], strict=True):
+                    line = line.format(course=term.course)
+                    used[way, what, upto] = cpu(lambda text, t=term: t.run(text, t.course), line)
+            done = upto
+    for way in lines:
+        for what, again in (("grade", 0), ("feedback", FEW)):  # feedback writes the pages of the few once more
+            few, many = used[way, what, FEW], used[way, what, FEW + COUNT]
+            each = (many - few) / (COUNT + again - FEW)
+            found |= {f"{way}_{what}": each, f"{way}_{what}_start": few - FEW * each}
+    cells = questions()
+    found |= {f"cells_{part}": seconds for part, seconds in cells.items()}
+    found["cells_ratio"] = found["plain_grade"] / sum(cells.values())
+    whole = {way: found[f"{way}_grade"] + found[f"{way}_feedback"] for way in lines}
+    found["whole_ratio"] = whole["plain"] / whole["engine"]
+    return {name: round(value, 4) for name, value in found.items()}

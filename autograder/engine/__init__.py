@@ -3,6 +3,7 @@
 The pipeline, one file a step:
 
     wire      values as bytes: a JSON tree and raw tensors, every size checked, never pickle
+    remote    the other side's objects as they are seen from here; gradients that cross
     peer      one end of a conversation: calls, gradients, modules, callables
     sandbox   what a child may do: limits, namespaces, tiers
     child     the zygote and its forks: the only place where learners' code runs

@@ -1,9 +1,16 @@
 """Feedback pages by nbgrader's own converter, from what the engine entered; no script of any page can run."""
 import argparse
+import functools
 import logging
 import os
+import re
 from pathlib import Path
+from typing import Any
 
+from jinja2 import pass_context
+from nbconvert.exporters import HTMLExporter, TemplateExporter
+from nbconvert.filters.highlight import Highlight2HTML
+from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import temp_attrs
@@ -12,6 +19,53 @@ from autograder.engine.commit import configuration
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 META = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+
+
+IMAGE = re.compile(r"<img(?![^>]*\balt=)")
+KEPT = 2000  # rendered cells; a chapter has about a hundred, and learners' own come and go
+
+
+class Pages(HTMLExporter):
+    """nbgrader's pages. What many learners share, which is nearly all of a notebook, is rendered once."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rendered: dict[tuple, str] = {}
+
+    def once(self, key: tuple, render: Any) -> str:
+        """What was rendered before for this key, or now."""
+        if key not in self.rendered:
+            if len(self.rendered) >= KEPT:
+                self.rendered.clear()
+            self.rendered[key] = render()
+        return self.rendered[key]
+
+    @pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        """Markdown as HTML."""
+        render = functools.partial(super().markdown2html, context, source)
+        attached = context.get("cell", {}).get("attachments")
+        return render() if attached else self.once(("markdown", source), render)
+
+    def from_notebook_node(  # type: ignore[override]
+        self, nb: Any, resources: Any = None, **kwargs: Any
+    ) -> tuple[str, Any]:
+        """A page; nbconvert would parse it once more to give images a text, which needs no parser."""
+        resources = self._init_resources(resources)
+        language = nb.metadata.get("language_info", {})
+        highlight = Highlight2HTML(
+            pygments_lexer=language.get("pygments_lexer", language.get("name", None)), parent=self
+        )
+
+        def highlighted(source: str, language: str | None = None, metadata: Any = None) -> str:
+            key = ("code", highlight.pygments_lexer, source, language, repr(metadata))
+            return self.once(key, lambda: highlight(source, language, metadata))
+
+        self.register_filter("highlight_code", highlighted)
+        types = WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources)
+        self.register_filter("filter_data_type", types)
+        page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **kwargs)
+        return IMAGE.sub('<img alt="No description has been provided for this image"', page), resources
 
 
 def main(argv: list[str]) -> int:
@@ -33,6 +87,7 @@ def write(course: Path, assignment: str) -> int:
     here = os.getcwd()
     with temp_attrs(coursedir, assignment_id=assignment):
         app = GenerateFeedback(coursedir=coursedir, config=config)
+        app.exporter_class = Pages
         app.force, app.log = True, logging.getLogger("autograder.engine")
         try:
             app.start()

@@ -134,8 +134,8 @@ class Run:
 
     def enter(self, writer: Committer, job: intake.Job, rows: dict[str, dict[str, Any]]) -> None:
         """Enter one learner's verdicts."""
-        shown = ("verdict", "text", "message")
-        cells = {cell: {name: row[name] for name in shown} for cell, row in rows.items()}
+        shown = ("verdict", "text", "message", "flags")
+        cells = {cell: {name: row[name] for name in shown if name in row} for cell, row in rows.items()}
         result = {"cells": cells, "notices": job.notices, "missing": NEVER_RUN, "receipt": job.receipt}
         files = {f"{self.chapter.name}.ipynb": dump(job.notebook)}
         module = f"gptlib/{self.chapter.module}.py"

@@ -32,6 +32,9 @@ class Session(Peer):
         self.used: dict[str, Any] = {}
         self.printed, self.dropped_output = bytearray(), 0
         self.waited = 0.0
+        self.cpu = self.cpu_before = 0.0  # seconds that the child had computed: at last, and when this question began
+        self.peak = 0
+        self.loaded = False
         self.folder = tempfile.mkdtemp(dir=zygote.home) if zygote.tier == "T0" else ""
         uid = next(USERS) if zygote.tier == "T1" and not os.getuid() else None
         order = {"tier": zygote.tier, "uid": uid, "folder": self.folder, "cpu": int(limits.cpu),
@@ -47,7 +50,28 @@ class Session(Peer):
 
     def load(self, files: dict[str, str], exercise: str, cells: tuple = ()) -> str:
         """Load an exercise in the child, after the notebook's `%%implement` cells; give the learner's source of it."""
-        return str(self.function("load", files, [list(cell) for cell in cells], exercise))
+        if self.loaded:
+            return str(self.function("open", exercise))
+        found = str(self.function("load", files, [list(cell) for cell in cells], exercise))
+        self.loaded = True
+        return found
+
+    def begin(self) -> None:
+        """Begin another question in the same child: its waiting time and its output count anew."""
+        self.waited, self.cpu_before, self.dropped_output = 0.0, self.cpu, 0
+        self.printed.clear()
+
+    def so_far(self) -> dict:
+        """What the living child has used, by the zygote's word; everything it has printed by now is taken.
+
+        Raises:
+            Gone: the zygote is dead.
+        """
+        while self.drain():
+            pass
+        used = self.zygote.ask({"used": self.pid})
+        self.cpu, self.peak = used["cpu"], used["peak"]
+        return used
 
     def exercise(self, *args: Any, **kwargs: Any) -> Any:
         """Call what the learner wrote."""

@@ -1,8 +1,5 @@
 """One end of a conversation: either side may call the other, strictly nested; gradients flow both ways.
 
-The rule that makes modules work: for every module named in a call, its parameters are leaves of that call on both
-ends, in order. The end that does not own the module holds mirrors of them, ordinary `nn.Parameter`s.
-
 The two ends differ in what they offer. The child offers its functions, and attributes and methods of what they
 gave (`open_objects`); the judge offers nothing but `__call__` of callables that a check lent to the child.
 """
@@ -10,12 +7,13 @@ import builtins
 import itertools
 import socket
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
+from autograder.engine.remote import ANCHOR, Crossing, Remote, RemoteModule, is_module, parameters_of, state
 from autograder.engine.wire import (
     BAD_DATA,
     HEAD,
@@ -26,11 +24,9 @@ from autograder.engine.wire import (
     decode,
     encode,
     pack,
-    raw,
     unpack,
 )
 
-ANCHOR = torch.zeros(0, requires_grad=True)  # lets a result depend on parameters that only the other end has
 MAX_DEPTH = 20
 MESSAGES = {"answer": 2, "error": 4, "call": 7, "vjp": 4}  # kinds and their lengths
 OWN_KINDS = ("Unusable",)  # errors of ours that the child reports under their own name
@@ -38,143 +34,6 @@ OWN_KINDS = ("Unusable",)  # errors of ours that the child reports under their o
 
 class Reported(Exception):
     """What the child says is wrong with the learner's file."""
-
-
-class Crossing(torch.autograd.Function):
-    """The result of a call on the other side; its backward is a call of the other side's backward."""
-
-    @staticmethod
-    def forward(ctx: Any, peer: "Peer", number: int, outputs: list, anchor: Any, *leaves: Any) -> tuple:
-        """Give what the other side answered, and keep the number of its graph."""
-        ctx.set_materialize_grads(False)
-        ctx.graph, ctx.leaves = Graph(peer, number), len(leaves)
-        plain = [t.detach() for t in outputs]
-        ctx.mark_non_differentiable(*[p for p, t in zip(plain, outputs, strict=True) if not t.requires_grad])
-        return tuple(plain)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Any) -> tuple:
-        """Ask for a vector-Jacobian product of the leaves that need one."""
-        given = [i for i, grad in enumerate(grads) if grad is not None]
-        active = [i for i, needed in enumerate(ctx.needs_input_grad[4:]) if needed]
-        result: list[Any] = [None] * ctx.leaves
-        if given and active:
-            peer = ctx.graph.peer
-            tree, found = peer.ask(["vjp", ctx.graph.number, given, active], [grads[i] for i in given])
-            for i, grad in zip(active, peer.decode(tree, found), strict=True):
-                result[i] = grad
-        return None, None, None, None, *result
-
-
-class Graph:
-    """The other side keeps a graph until this is collected."""
-
-    def __init__(self, peer: "Peer", number: int) -> None:
-        self.peer, self.number = peer, number
-
-    def __del__(self) -> None:
-        self.peer.dropped.append(self.number)
-
-
-class Remote:
-    """An object of the other side."""
-
-    def __init__(self, peer: "Peer", number: int, name: str) -> None:
-        self.__dict__.update(_peer=peer, _number=number, _name=name)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)  # copy, pickle and the like look for hooks
-        return self._peer.call(["get", self._number, name], (), {}, [self])
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._peer.call(["method", self._number, "__setattr__"], (name, value), {}, [self])
-
-    def __next__(self) -> Any:
-        found = self._peer.call(["method", self._number, "__next__"], (), {}, [self])
-        if not found:
-            raise StopIteration
-        return found[0]
-
-    def __repr__(self) -> str:
-        return f"<{self._name}>"
-
-
-def _method(name: str) -> Callable:
-    return lambda self, *args, **kwargs: self._peer.call(["method", self._number, name], args, kwargs, [self])
-
-
-for _name in ("__call__", "__len__", "__getitem__", "__setitem__", "__contains__", "__iter__"):
-    setattr(Remote, _name, _method(_name))
-
-
-class RemoteModule(Remote):
-    """A module of the other side, with mirrors of its parameters here."""
-
-    def __init__(self, peer: "Peer", number: int, name: str, mirrors: dict[str, nn.Parameter]) -> None:
-        super().__init__(peer, number, name)
-        self.__dict__.update(_mirrors=mirrors, _seen={k: raw(p) for k, p in mirrors.items()})
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        """What `isinstance` sees: a check may ask whether it was given a module."""
-        return nn.Module
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self._mirrors:
-            return self._mirrors[name]
-        return super().__getattr__(name)
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The mirrors of its parameters by name."""
-        return iter(self._mirrors.items())
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """The mirrors of its parameters."""
-        return iter(self._mirrors.values())
-
-    def zero_grad(self) -> None:
-        """Forget the gradients that arrived here."""
-        for mirror in self.parameters():
-            mirror.grad = None
-
-    def _edited(self) -> dict[str, torch.Tensor]:
-        """Give what changed here since the last call. By content: `p.data` edits leave no other trace."""
-        now = {k: raw(p) for k, p in self._mirrors.items()}
-        edited = {k: p.detach() for k, p in self._mirrors.items() if now[k] != self._seen.get(k)}
-        self.__dict__["_seen"] = now
-        return edited
-
-    def _follow(self, news: dict, gone: list) -> None:
-        """Do to the mirrors what happened to the module."""
-        for name, (value, requires_grad, number) in news.items():
-            mirror = self._mirrors[name] = self._peer.mirror(number, value, requires_grad)
-            mirror.data = value.detach()
-            mirror.requires_grad_(bool(requires_grad))
-        for name in gone:
-            del self._mirrors[name]
-        self._edited()
-
-
-for _name in ("state_dict", "load_state_dict", "train", "eval", "to", "double", "float", "half", "bfloat16", "forward",
-              "requires_grad_", "extra_repr"):  # fmt: skip
-    setattr(RemoteModule, _name, _method(_name))
-
-
-def state(module: nn.Module) -> dict[str, tuple]:
-    """Take what tells whether a parameter changed."""
-    return {k: (raw(p), p.dtype, p.requires_grad, id(p)) for k, p in module.named_parameters()}
-
-
-def parameters_of(modules: list) -> list:
-    """List the parameters, or their mirrors, of modules in order."""
-    return [p for module in modules for p in module.parameters()]
-
-
-def is_module(x: Any) -> bool:
-    """Whether something is a module, of this side or of the other."""
-    return isinstance(x, nn.Module)
 
 
 class Peer:
@@ -187,6 +46,8 @@ class Peer:
         self.numbers_of: dict[int, int] = {}
         self.remotes: dict[int, Remote] = {}
         self.mirrors: dict[int, nn.Parameter] = {}
+        self.told: dict[int, dict[str, tuple]] = {}  # what the other side knows of our modules
+        self.buffer = bytearray()
         self.graphs: dict[int, tuple[list, list]] = {}
         self.dropped: list = []
         self.depth = 0
@@ -274,25 +135,31 @@ class Peer:
                 own = dict(self.kept[number_of].named_parameters())
                 for name, new in self.decode(values, tensors).items():
                     own[name].copy_(new)
-        leaves, states = [*tensors, *parameters_of(modules)], [state(m) for m in modules if type(m) is not RemoteModule]
+                self.told[number_of] = state(self.kept[number_of])
+        leaves = [*tensors, *parameters_of(modules)]
         split = len(arguments) - len(names)
         with torch.set_grad_enabled(number is not None):
             value = self.resolve(target)(*arguments[:split], **dict(zip(names, arguments[split:], strict=True)))
         generators = [[i, x] for i, x in enumerate(arguments) if isinstance(x, torch.Generator)]
         outputs: list = []
-        tree = self.encode((value, generators, self.touched(modules, states)), outputs)
+        tree = self.encode((value, generators, self.touched(modules)), outputs)
         if number is not None and any(t.requires_grad for t in outputs):
             self.graphs[number] = outputs, leaves
         return tree, outputs
 
-    def touched(self, modules: list, states: list) -> list:
-        """What happened to our modules in a call."""
-        found, ours = [], [(i, m) for i, m in enumerate(modules) if type(m) is not RemoteModule]
-        for (i, module), old in zip(ours, states, strict=True):
-            now, named = state(module), dict(module.named_parameters())
-            news = {k: self.described(named[k]) for k in now if now[k] != old.get(k)}
-            if news or old.keys() - now.keys():
+    def touched(self, modules: list) -> list:
+        """What happened to our modules since the other side last heard of them, by content."""
+        found = []
+        for i, module in enumerate(modules):
+            if type(module) is RemoteModule:
+                continue
+            number, now = self.keep(module), state(module)
+            old = self.told.get(number, {})
+            if now != old:
+                named = dict(module.named_parameters())
+                news = {k: self.described(named[k]) for k in now if now[k] != old.get(k)}
                 found.append([i, news, sorted(old.keys() - now.keys())])
+                self.told[number] = now
         return found
 
     def serve_vjp(self, tensors: list, graph: int, given: list, active: list) -> tuple:
@@ -334,6 +201,8 @@ class Peer:
                 return ["bound", tree(x.__self__), x.__name__]
             known, number = id(x) in self.numbers_of, self.keep(x)
             if is_module(x):
+                if not known:
+                    self.told[number] = state(x)
                 weights = None if known else {k: self.described(p) for k, p in x.named_parameters()}
                 return ["mine", number, type(x).__name__, tree(weights)]
             return ["mine", number, type(x).__name__]
@@ -415,18 +284,19 @@ class Peer:
         return tree, tensors
 
     def read(self, size: int) -> bytes:
-        """Read so many bytes."""
-        data, at = bytearray(size), 0
-        while at < size:
+        """Read so many bytes; what came beyond them waits for the next time."""
+        while len(self.buffer) < size:
             self.wait()
             try:
-                got = self.sock.recv_into(memoryview(data)[at:])
+                got = self.sock.recv(max(1 << 16, min(size - len(self.buffer), 1 << 22)))
             except OSError:
-                got = 0
+                got = b""
             if not got:
                 raise Hangup("end of stream")
-            at += got
-        return bytes(data)
+            self.buffer += got
+        data = bytes(memoryview(self.buffer)[:size])
+        del self.buffer[:size]
+        return data
 
     def wait(self) -> None:
         """Block until there is something to read."""

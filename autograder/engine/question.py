@@ -12,13 +12,15 @@ from autograder import runner
 from autograder.checks import Failed
 from autograder.engine.judge import Ended, Session
 from autograder.engine.peer import Reported
-from autograder.engine.sandbox import Limits, Zygote
+from autograder.engine.sandbox import Gone, Limits, Zygote
 from autograder.limits import TimeUp, time_limit
+from autograder.review import policies
 from autograder.suites import checks_of, run
 from autograder.table import Exercise, exercise
 
 GRADED, ZERO, REJECTED, HUMAN, RETRY = "GRADED", "ZERO-WITH-REASON", "REJECTED", "NEEDS-HUMAN", "RETRY"
 LONGEST = 6000
+UNSURE = "Two runs of this code gave different results, so a person has to look at it."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Outcome:
     message: str
     cpu: float
     peak: int
+    flags: tuple[dict[str, str], ...] = ()  # forbidden library calls that were seen: for a person, no part of the score
 
 
 class Facts:
@@ -61,8 +64,45 @@ class Facts:
         return self._now()[i]
 
 
-def grade(zygote: Zygote, question: Question, limits: Limits, secret: str, hidden: str) -> Outcome:
-    """Run one question in a child of its own.
+class Seat:
+    """The child of a submission's last question, kept for its next one as long as every question passes.
+
+    A fork and the import of the files then cost once a submission. Nothing is decided against a learner in a
+    child that served another question before: what does not pass there is run again in a child of its own.
+    """
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.of: tuple = ()
+
+    def take(self, zygote: Zygote, question: Question, limits: Limits) -> Session | None:
+        """Give the kept child if it has the same files and cells loaded, and half of its limits left."""
+        session, self.session = self.session, None
+        if session is None:
+            return None
+        fresh = session.cpu < limits.cpu / 4 and session.peak < limits.memory
+        if self.of == (zygote, limits, question.files, question.cells) and fresh:
+            session.begin()
+            return session
+        session.close()
+        return None
+
+    def keep(self, zygote: Zygote, question: Question, limits: Limits, session: Session) -> None:
+        """Keep a child for the next question."""
+        self.session, self.of = session, (zygote, limits, question.files, question.cells)
+
+    def close(self) -> None:
+        """End the kept child; a dead zygote has ended it already."""
+        session, self.session = self.session, None
+        if session is not None:
+            with contextlib.suppress(Gone):
+                session.close()
+
+
+def grade(
+    zygote: Zygote, question: Question, limits: Limits, secret: str, hidden: str, seat: Seat | None = None
+) -> Outcome:
+    """Run one question in a child of its own, or in the one that the same submission's last question left.
 
     Args:
         zygote: to fork the child from.
@@ -70,28 +110,64 @@ def grade(zygote: Zygote, question: Question, limits: Limits, secret: str, hidde
         limits: what the child may use.
         secret: the course secret; inputs are drawn from it and the question's key.
         hidden: the folder of hidden checks.
+        seat: where a child may be kept for the next question.
 
     Raises:
         Gone: the engine's own machinery failed; the learner is not charged.
     """
-    session = Session(zygote, limits)
+    session = seat.take(zygote, question, limits) if seat else None
+    if session:
+        found = sat(session, question, limits, secret, hidden, seat)
+        if found.passed:
+            return found
+        alone = sat(Session(zygote, limits), question, limits, secret, hidden, seat)
+        if found.verdict == GRADED and alone.passed:  # not for a limit: that child had used a part of it before
+            return dataclasses.replace(alone, verdict=HUMAN, passed=False, message=f"{UNSURE}\n\n{found.message}")
+        return alone
+    return sat(Session(zygote, limits), question, limits, secret, hidden, seat)
+
+
+def sat(
+    session: Session, question: Question, limits: Limits, secret: str, hidden: str, seat: Seat | None
+) -> Outcome:
+    """Run one question in a child; leave the child in the seat if the question passes."""
     lines, message, verdict = [f"{question.name} in gptlib/{question.name.split('.')[0]}.py"], "", GRADED
+    kept, flags = False, ()  # type: tuple[bool, tuple[dict[str, str], ...]]
     try:
         with _inputs(secret, question.key, hidden), time_limit(3 * limits.wall + 60):
             message = examine(session, question, lines)
+        if not message and not session.verdict:
+            flags = seen(session, question)
+        if seat and not message and not session.verdict:
+            used = session.so_far()
+            seat.keep(session.zygote, question, limits, session)
+            kept = True
     except Ended as error:
         verdict, message = ZERO, f"✗ {exercise(question.name).title}\n  {error}"
     except TimeUp:
         verdict, message = ZERO, f"✗ {exercise(question.name).title}\n  What the code gave took too long to check."
     finally:
-        used = session.close()
+        if not kept:
+            used = session.close()
     printed = session.output()
     if printed.strip():
         lines.insert(1, printed.rstrip("\n"))
     if not message:
         lines.append(f"{question.name} passes its {'' if question.suite == 'visible' else 'hidden '}checks.")
     text, message = (_clean(part, session) for part in ("\n".join(lines), message))
-    return Outcome(verdict, not message, text, message, round(used["cpu"], 3), used["peak"])
+    cpu = round(max(used["cpu"] - session.cpu_before, 0), 4)
+    return Outcome(verdict, not message, text, message, cpu, used["peak"], flags)
+
+
+def seen(session: Session, question: Question) -> tuple[dict[str, str], ...]:
+    """The forbidden library calls that the child reports of an exercise; code that means to hide them can."""
+    row = exercise(question.name)
+    if not row.forbids:
+        return ()
+    said = session.function("called")
+    names = [str(name)[:80] for name in said[:400]] if isinstance(said, list) else []
+    broken = [(name, rule) for name in names if (rule := policies.broken_by_call(row.forbids, name))]
+    return tuple({"exercise": row.name, "name": _clean(name, session), "rule": rule} for name, rule in broken[:20])
 
 
 def examine(session: Session, question: Question, lines: list[str]) -> str:

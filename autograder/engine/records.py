@@ -13,8 +13,8 @@ import torch
 from autograder.engine.question import Outcome, Question
 from autograder.engine.sandbox import PACKAGE, Limits
 
-JUDGING = ("engine/*.py", "suites.py", "checks.py", "sideeffects.py", "runner.py", "source.py", "magics.py",
-           "fingerprints.json", "exercises.toml", "visible/*.py")  # fmt: skip
+JUDGING = ("engine/*.py", "suites.py", "checks.py", "sideeffects.py", "optrace.py", "runner.py", "source.py",
+           "magics.py", "fingerprints.json", "exercises.toml", "visible/*.py")  # fmt: skip
 
 
 def key_of(question: Question, limits: Limits, tier: str, secret: str, hidden: Path) -> str:

@@ -36,16 +36,20 @@ class Hangup(Exception):
 
 def raw(tensor: torch.Tensor) -> bytes:
     """Give the elements of a tensor in row-major order."""
+    try:
+        return tensor.detach().numpy().tobytes()
+    except (TypeError, RuntimeError):  # what numpy has no type for, or lies lazily conjugated
+        pass
     dense = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     return dense.view(torch.uint8).numpy().tobytes()
 
 
 def describe(tensor: torch.Tensor) -> list:
     """Give [dtype, shape, stride or None if dense, requires_grad]."""
-    stride = list(tensor.stride())
-    if tensor.is_contiguous() or span(list(tensor.shape), stride) is None:
-        return [DTYPE_NAMES[tensor.dtype], list(tensor.shape), None, tensor.requires_grad]
-    return [DTYPE_NAMES[tensor.dtype], list(tensor.shape), stride, tensor.requires_grad]
+    shape, stride = list(tensor.shape), None
+    if not tensor.is_contiguous() and span(shape, list(tensor.stride())) is not None:
+        stride = list(tensor.stride())
+    return [DTYPE_NAMES[tensor.dtype], shape, stride, tensor.requires_grad]
 
 
 def span(shape: list[int], stride: list[int]) -> int | None:
@@ -71,9 +75,8 @@ def rebuild(dtype: str, shape: list, data: bytes) -> torch.Tensor:
         raise WireError(f"{len(data)} bytes are not {dtype} {shape}")
     if not data:
         return torch.empty(shape, dtype=DTYPES[dtype])
-    flat = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    flat = flat != 0 if dtype == "bool" else flat.view(DTYPES[dtype])  # a forged bool could be the byte 7
-    return flat.reshape(shape)
+    flat = torch.frombuffer(bytearray(data), dtype=torch.uint8 if dtype == "bool" else DTYPES[dtype])
+    return (flat != 0 if dtype == "bool" else flat).reshape(shape)  # a forged bool could be the byte 7
 
 
 def lay_out(dense: torch.Tensor, stride: list | None) -> torch.Tensor:
@@ -88,7 +91,12 @@ def lay_out(dense: torch.Tensor, stride: list | None) -> torch.Tensor:
 
 
 def _small_numbers(values: Any) -> bool:
-    return type(values) is list and all(type(n) is int and 0 <= n < 1 << 31 for n in values)
+    if type(values) is not list:
+        return False
+    for n in values:
+        if type(n) is not int or not 0 <= n < 1 << 31:
+            return False
+    return True
 
 
 def pack(tree: object, tensors: list[torch.Tensor]) -> bytes:
@@ -117,10 +125,10 @@ def unpack(text: bytes, payload: bytes) -> tuple[list, list[torch.Tensor]]:
         for dtype, shape, stride, requires_grad in table:
             size = size_of(dtype, shape)
             tensor = lay_out(rebuild(dtype, shape, payload[at : at + size]), stride)
-            laid_out += tensor.untyped_storage().nbytes()
+            laid_out += size if stride is None else tensor.untyped_storage().nbytes()
             if laid_out > 2 * MAX_TENSORS:
                 raise WireError("strides claim more memory than a frame may hold")
-            tensors.append(tensor.requires_grad_(bool(requires_grad)))
+            tensors.append(tensor.requires_grad_(True) if requires_grad else tensor)
             at += size
         if at != len(payload):
             raise WireError("bytes left over")

@@ -10,14 +10,13 @@ from typing import Any
 
 import torch
 
-from autograder.engine.question import HUMAN, RETRY, ZERO, Outcome, Question, grade
+from autograder.engine.question import HUMAN, RETRY, UNSURE, ZERO, Outcome, Question, Seat, grade
 from autograder.engine.records import Records
 from autograder.engine.sandbox import Gone, Limits, Zygote
 from autograder.strip import build_reference
 
 TRIES = 3
 NOBODY = "The grading machine failed, not your code. Your instructor will grade this again."
-UNSURE = "Two runs of this code gave different results, so a person has to look at it."
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Worker:
         if (place := str(build_reference())) not in sys.path:
             sys.path.insert(0, place)  # checks that import gptlib mean the reference
         self.setting, self.zygote = setting, None  # type: tuple[Setting, Zygote | None]
+        self.seat = Seat()
         self.records = Records(Path(setting.records))
 
     def run(self, question: Question) -> dict[str, Any]:
@@ -61,10 +61,11 @@ class Worker:
         """Run a question."""
         if self.zygote is None:
             self.zygote = Zygote(self.setting.tier)
-        return grade(self.zygote, question, self.setting.limits, self.setting.secret, self.setting.hidden)
+        return grade(self.zygote, question, self.setting.limits, self.setting.secret, self.setting.hidden, self.seat)
 
     def close(self) -> None:
         """End the zygote."""
+        self.seat.close()
         if self.zygote is not None:
             self.zygote.close()
             self.zygote = None
