@@ -170,6 +170,8 @@ class Tar:
             for count, member in enumerate(archive):
                 if count > 2 * intake.MAX_FILES:
                     raise Rejected(f"The archive has more than {2 * intake.MAX_FILES} entries. {ADVICE}")
+                if member.size < 0:
+                    raise ValueError("a file of less than no bytes")
                 yield archive, member
 
     def names(self) -> Iterator[str]:
