@@ -1,4 +1,7 @@
-"""`python -m bench [NAME …]`: measure, and write bench/results/NAME.json with the machine it ran on."""
+"""`python -m bench [NAME …]`: measure, and write bench/results/NAME.json with the machine it ran on.
+
+A single NAME may be followed by options of its own: `python -m bench scale --submissions 100 1000`.
+"""
 import importlib
 import json
 import os
@@ -8,10 +11,15 @@ from pathlib import Path
 from autograder.strip import build_reference
 from bench.machine import machine
 
-NAMES = ("attention", "grading", "setup_time")
+NAMES = ("attention", "grading", "scale", "setup_time", "survival")
 
 
 def main(names: list[str]) -> int:
+    first = next((i for i, name in enumerate(names) if name.startswith("-")), len(names))
+    names, options = names[:first], names[first:]
+    if options and len(names) != 1:
+        print("options belong to one benchmark: name it first")
+        return 2
     unknown = set(names) - set(NAMES)
     if unknown:
         print(f"no benchmark is called {' or '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
@@ -19,7 +27,7 @@ def main(names: list[str]) -> int:
     sys.path.insert(0, str(build_reference()))
     for name in names or NAMES:
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-        numbers = importlib.import_module(f"bench.{name}").measure()
+        numbers = importlib.import_module(f"bench.{name}").measure(*([options] if options else []))
         path = Path(__file__).parent / "results" / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"machine": machine(), "load": load, "numbers": numbers}, indent=1) + "\n")
