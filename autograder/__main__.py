@@ -10,6 +10,7 @@ COMMANDS = {
     "update": "autograder.update:main",
     "submit": "autograder.submit:main",
     "course": "autograder.course:main",
+    "collect": "autograder.engine.collect:main",
     "grade": "autograder.engine.grading:main",
     "feedback": "autograder.engine.feedback:main",
     "flags": "autograder.review.flags:main",

@@ -220,4 +220,4 @@ def test_points_given_by_hand_survive_and_a_late_fix_counts(term):
     path = term.course / "submitted" / "stub" / CHAPTER
     solve(path)
     said = term.run(f"python -m autograder grade {term.course} {CHAPTER} --student stub")
-    assert "10 of 10 questions" in said and scores(term)["stub"] == FULL
+    assert "1 of 1 submissions" in said and scores(term)["stub"] == FULL

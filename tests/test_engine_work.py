@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from autograder.engine import work
+from autograder.engine import crew, work
 from autograder.engine.question import GRADED, HUMAN, RETRY, ZERO, Outcome, Question, grade
 from autograder.engine.records import Records, key_of
 from autograder.engine.sandbox import Gone, Limits, Refused, Zygote
@@ -33,14 +33,30 @@ def test_the_key_depends_on_everything_that_matters():
     assert len(keys) == 7 and question().key == question().key
 
 
+def run(tmp_path, *asked, workers=1, tier="T0"):
+    """The rows of some questions, each the task of a learner of its own."""
+    tasks = [work.Task(f"learner{i}", (q,)) for i, q in enumerate(asked)]
+    return [row for _, rows in crew.run_all(tasks, setting(tmp_path, tier), workers) for row in rows]
+
+
 def test_what_is_recorded_is_not_run_again(tmp_path, monkeypatch):
-    (row,) = work.run_all([question()], setting(tmp_path), 1)
+    (row,) = run(tmp_path, question())
     assert row["verdict"] == GRADED and row["passed"] and row["tier"] == "T0"
-    monkeypatch.setattr(work.Worker, "once", lambda *_: pytest.fail("ran again"))
-    assert list(work.run_all([question()], setting(tmp_path), 1)) == [row]
+    monkeypatch.setattr(work.Worker, "run", lambda *_: pytest.fail("ran again"))
+    assert run(tmp_path, question()) == [row]
+    monkeypatch.setattr(crew, "Hand", lambda *_: pytest.fail("started a worker"))
+    assert run(tmp_path, question(), workers=2) == [row]
     Records(tmp_path).path(row["key"]).write_text("{")
     with pytest.raises(pytest.fail.Exception):
-        list(work.run_all([question()], setting(tmp_path), 1))
+        run(tmp_path, question())
+
+
+def test_two_runs_at_once_that_disagree_go_to_a_person(tmp_path):
+    records, asked = Records(tmp_path), question()
+    right, wrong = Outcome(GRADED, True, "", "", 0.0, 0), Outcome(GRADED, False, "", "wrong", 0.0, 0)
+    for outcome, wanted in ((wrong, GRADED), (wrong, GRADED), (right, HUMAN), (right, HUMAN)):
+        row = records.put(asked.key, asked, "T0", outcome)
+        assert row["verdict"] == wanted and not row["passed"] and records.get(asked.key) == row
 
 
 def test_a_lost_zygote_is_replaced_and_nobody_charged(tmp_path):
@@ -57,7 +73,7 @@ def test_a_machine_that_keeps_failing_is_no_verdict(tmp_path, monkeypatch):
         raise Gone("lost")
 
     monkeypatch.setattr(work.Worker, "once", fail)
-    (row,) = work.run_all([question()], setting(tmp_path), 1)
+    (row,) = run(tmp_path, question())
     assert row["verdict"] == RETRY and Records(tmp_path).get(row["key"]) is None
 
 
@@ -68,36 +84,81 @@ def test_runs_that_disagree_go_to_a_person_and_those_that_agree_count(tmp_path, 
     for second, wanted in ((outcome(GRADED, True), HUMAN), (outcome(ZERO, False), ZERO)):
         runs = iter([outcome(ZERO, False), second])
         monkeypatch.setattr(work.Worker, "once", lambda *_, runs=runs: next(runs))
-        row = work.Worker(setting(tmp_path)).run(question())
+        row = work.Worker(setting(tmp_path / wanted)).run(question())
         assert row["verdict"] == wanted and not row["passed"]
 
 
-def test_several_workers_give_what_one_gives(tmp_path):
-    names = ("attention.causal_mask", "attention.split_heads", "attention.merge_heads")
-    asked = [question(name, suite) for name in names for suite in ("visible", "hidden")]
-    several = {row["key"]: row["passed"] for row in work.run_all(asked, setting(tmp_path / "a"), 2)}
-    assert several == {q.key: True for q in asked}
+NAMES = ("attention.split_heads", "attention.merge_heads", "attention.causal_mask")
 
 
-def test_a_killed_worker_is_replaced(tmp_path, monkeypatch):
-    """Its questions are run by another; here every worker dies once, at its first question."""
-    mark = tmp_path / "died"
-    monkeypatch.setenv("WORKER_DIES", str(mark))
-    asked = [question(n, s) for n in ("attention.split_heads", "attention.merge_heads") for s in ("visible", "hidden")]
-    monkeypatch.setattr(work, "_run", _die_once)
-    rows = list(work.run_all(asked, setting(tmp_path / "a"), 2))
-    assert mark.exists() and {row["key"] for row in rows} == {q.key for q in asked} and all(r["passed"] for r in rows)
+def test_several_workers_give_what_one_gives_also_when_they_are_killed(tmp_path, monkeypatch):
+    """Each of three workers is killed with a task in its hands, one of them half-way through a line."""
+    asked = [question(name, suite) for name in NAMES for suite in ("visible", "hidden")]
+    killed, give = [], crew.Hand.give
+
+    def give_and_kill(hand, task):
+        give(hand, task)
+        if len(killed) < 3 and len(hand.tasks) == 1:
+            killed.append(hand)
+            hand.rest = b"[{" * (len(killed) == 2)
+            hand.process.kill()
+
+    monkeypatch.setattr(crew.Hand, "give", give_and_kill)
+    rows = run(tmp_path, *asked, workers=2)
+    assert {row["key"]: row["passed"] for row in rows} == {q.key: True for q in asked} and len(rows) == len(asked)
+    assert len(killed) == 3 and all(not os.path.exists(hand.folder) for hand in killed)
 
 
-def _die_once(asked):
-    from pathlib import Path
+def test_a_submission_that_always_costs_its_worker_is_no_verdict_and_stops_nobody(tmp_path, monkeypatch):
+    unlucky, other = question(NAMES[0]), question(NAMES[1])
+    give = crew.Hand.give
 
-    mark = Path(os.environ["WORKER_DIES"])
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    assert work._worker is not None
-    return work._worker.run(asked)
+    def give_or_kill(hand, task):
+        give(hand, task)
+        if unlucky in task.questions:
+            hand.process.kill()
+
+    monkeypatch.setattr(crew, "AHEAD", 1)
+    monkeypatch.setattr(crew.Hand, "give", give_or_kill)
+    rows = {row["key"]: row["verdict"] for row in run(tmp_path, unlucky, other, workers=2)}
+    assert rows == {unlucky.key: RETRY, other.key: GRADED}
+
+
+def test_a_worker_ends_with_whoever_started_it(tmp_path):
+    hand = crew.Hand(setting(tmp_path))
+    hand.give(work.Task("ada", (question(files=REFERENCE | {"gptlib/attention.py": "while True: pass"}),)))
+    hand.stdin.close()  # what a kill -9 of the other side does
+    assert hand.process.wait(20) == 0 and not os.path.exists(hand.folder)
+    hand.stdout.close()
+
+
+def test_a_worker_with_another_version_does_nothing(tmp_path):
+    with pytest.raises(crew.Stopped, match="another version"):
+        list(crew.together([work.Task("ada", (question(secret="other"),))], setting(tmp_path), 2))
+
+
+def test_tasks_are_taken_only_when_there_is_room(tmp_path):
+    """However many there are, only a few are in memory."""
+    taken, most = 0, 0
+
+    def tasks():
+        nonlocal taken
+        for i in range(12):
+            taken += 1
+            yield work.Task(f"learner{i}", (question(NAMES[i % 3]),))
+
+    for done, _ in enumerate(crew.run_all(tasks(), setting(tmp_path), 2)):
+        most = max(most, taken - done)
+    assert taken == 12 and most <= 2 * crew.AHEAD + 1
+
+
+def test_tasks_and_settings_cross_as_they_are(tmp_path):
+    given = {"gptlib/__init__.py": "", "gptlib/data.py": "\udcff"}
+    one = work.Setting("T0", SMALL, "s\n", "h", str(tmp_path), given)
+    task = work.Task("ada", (Question("a.b", "hidden", given | {"gptlib/a.py": "1"}, "k", (("a.b", "x\n"),)),))
+    line = task.line(given)
+    assert work.Setting.read(one.line()) == one and work.Task.read(line, given) == task
+    assert b"data.py" not in line and line.count(b"\n") == 1
 
 
 def test_other_inputs_for_other_sources(tmp_path):

@@ -8,10 +8,13 @@ The pipeline, one file a step:
     sandbox   what a child may do: limits, namespaces, tiers
     child     the zygote and its forks: the only place where learners' code runs
     judge     a child under limits, seen from the trusted side
+    archive   the wanted files of a zip or tar file, without unpacking it
+    collect   `python -m autograder collect`: archives become submissions, with receipts
     intake    a submission's allowed files and a rebuilt notebook, without running code
     question  one grade cell: the ordinary checks on a proxy, and what they say
     records   one immutable verdict a question, named by all that it depends on
-    work      questions in one or several processes, any of which may be killed
+    work      one worker: questions after each other, with a warm zygote
+    crew      several workers, here or on a Dask cluster; any of them may be killed
     commit    a single writer enters verdicts through nbgrader's own converter
     feedback  pages from what was entered, without live scripts
     grading   `python -m autograder grade`: all of it in order

@@ -1,10 +1,13 @@
 """Enter verdicts into nbgrader by its own converter: one writer, and the same result however often it is run."""
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import shutil
+import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from nbgrader.preprocessors import (
     OverwriteKernelspec,
     SaveAutoGrades,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -76,10 +80,57 @@ class SaveVerdicts(SaveAutoGrades):
         return cell, resources
 
 
-def configuration(course: Path) -> Config:
-    """The course's nbgrader configuration, with the engine's steps in the place of a kernel."""
+class NotEntered(Exception):
+    """The gradebook could not be written; nothing is lost, and entering may be tried again.
+
+    Args:
+        said: why.
+        soon: it is the database that does not answer, so that waiting may help.
+    """
+
+    def __init__(self, said: str, soon: bool) -> None:
+        super().__init__(said)
+        self.soon = soon
+
+
+def address(db: str) -> str:
+    """The address of a database as SQLAlchemy wants it: PostgreSQL is spoken to by psycopg 3."""
+    for short in ("postgres://", "postgresql://"):
+        if db.startswith(short):
+            return "postgresql+psycopg://" + db.removeprefix(short)
+    return db
+
+
+@contextlib.contextmanager
+def alone(course: Path) -> Iterator[None]:
+    """Be the only one that writes a course's gradebook; wait for another to end."""
+    place = course / "private" / "engine" / "writer.lock"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("w") as file:
+        try:
+            import fcntl
+        except ImportError:  # no lock on Windows
+            yield
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print("Another command is writing this gradebook; waiting for it.", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def configuration(course: Path, db: str = "") -> Config:
+    """The course's nbgrader configuration, with the engine's steps in the place of a kernel.
+
+    Args:
+        course: the course's folder.
+        db: the address of the gradebook, if it is not the one of the course's configuration.
+    """
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
     config.CourseDirectory.root = str(course)
+    if db:
+        config.CourseDirectory.db_url = address(db)
     # intake has rebuilt the notebook from the course's: its metadata are ours, and one check of its form is enough
     config.Autograde.sanitize_preprocessors = [OverwriteKernelspec, OverwriteCells]
     config.Autograde.autograde_preprocessors = [
@@ -93,10 +144,12 @@ def configuration(course: Path) -> Config:
 class Committer:
     """The single writer of a course's gradebook."""
 
-    def __init__(self, course: Path, assignment: str) -> None:
+    def __init__(self, course: Path, assignment: str, db: str = "") -> None:
         self.course, self.assignment = course, assignment
-        self.config = configuration(course)
+        self.config = configuration(course, db)
         self.coursedir = CourseDirectory(config=self.config)
+        self.gradebook = hashlib.sha256(str(self.coursedir.db_url).encode()).hexdigest()[:16]
+        self.pauses = [1, 2, 4, 8, 16, 32]  # seconds to wait for a database in this whole run
 
     def enter(self, learner: str, result: dict[str, Any], files: dict[str, bytes]) -> bool:
         """Enter one learner's verdicts, unless exactly these were entered before; say whether it was done.
@@ -105,9 +158,13 @@ class Committer:
             learner: whose they are.
             result: verdicts by grade cell, and notices.
             files: the clean submission.
+
+        Raises:
+            NotEntered: the gradebook cannot be written.
         """
         goal = self.course / CLEAN / learner / self.assignment
-        text = json.dumps([result, {k: v.decode("latin-1") for k, v in files.items()}], sort_keys=True)
+        own = {k: v.decode("latin-1") for k, v in files.items()}
+        text = json.dumps([result, own, self.gradebook], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
         mark = self.course / DONE / self.assignment / f"{learner}.json"
         shown = self.course / "autograded" / learner / self.assignment
@@ -119,20 +176,48 @@ class Committer:
             (goal / name).parent.mkdir(parents=True, exist_ok=True)
             (goal / name).write_bytes(data)
         write(self.course / RESULTS / self.assignment / f"{learner}.json", result)
+        while True:
+            try:
+                self.convert(learner)
+                break
+            except NotEntered as error:
+                if not (error.soon and self.pauses):
+                    raise
+                time.sleep(self.pauses.pop(0))
+        write(mark, digest)
+        return True
+
+    def convert(self, learner: str) -> None:
+        """Let nbgrader's converter enter what lies ready of a learner."""
+        heard = Heard()
+        log = logging.getLogger("autograder.engine")
+        log.handlers, log.propagate = [heard], False
+        log.setLevel(logging.ERROR)
         with utils.temp_attrs(
             self.coursedir, submitted_directory=CLEAN, assignment_id=self.assignment, student_id=learner
         ):
-            app = Autograde(coursedir=self.coursedir, config=self.config)
-            app.force, app.log = True, logging.getLogger("autograder.engine")
-            app.log.setLevel(logging.ERROR)
             here = os.getcwd()
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # nbgrader's own, about its database sessions
+                    app = Autograde(coursedir=self.coursedir, config=self.config)
+                    app.force, app.log = True, log
                     app.start()
-            except SystemExit as error:
-                raise RuntimeError(f"nbgrader could not enter the grades of {learner}") from error
+            except (SystemExit, SQLAlchemyError, OSError) as error:
+                said = " ".join(" ".join(heard.lines or [f"{error}"]).split())[:300]
+                raise NotEntered(said, isinstance(error, SQLAlchemyError) or "database" in said) from error
             finally:
                 os.chdir(here)
-        write(mark, digest)
-        return True
+
+
+class Heard(logging.Handler):
+    """Keeps the first lines of what a logger is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the first line of a message."""
+        if len(self.lines) < 3:
+            self.lines.append(record.getMessage().strip().split("\n")[0])

@@ -73,16 +73,17 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m autograder feedback", description=main.__doc__)
     parser.add_argument("course", type=Path, help="the course's folder")
     parser.add_argument("assignment", help="for example 05_attention")
+    parser.add_argument("--db", default="", help="the gradebook's address, if `grade` was given one")
     options = parser.parse_args(argv)
     course = options.course.expanduser().resolve()
-    written = write(course, options.assignment)
+    written = write(course, options.assignment, options.db)
     print(f"{written} pages in {course / 'feedback'}")
     return 0 if written else 1
 
 
-def write(course: Path, assignment: str) -> int:
+def write(course: Path, assignment: str, db: str = "") -> int:
     """Write the pages, and put a policy against scripts into each before a browser may see it."""
-    config = configuration(course)
+    config = configuration(course, db)
     coursedir = CourseDirectory(config=config)
     here = os.getcwd()
     with temp_attrs(coursedir, assignment_id=assignment):

@@ -4,13 +4,14 @@ Whatever a learner did to the notebook (metadata, points, duplicated, deleted or
 only the text of answer cells and `%%implement` cells is read. What is not understood is refused with a reason.
 """
 import copy
+import functools
 import hashlib
 import json
 import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ class Job:
     notices: list[str] = field(default_factory=list)
 
 
+def wanted(chapter: str, module: str) -> dict[str, str]:
+    """The files of a submission that are taken, by what they are."""
+    return {"notebook": f"{chapter}.ipynb", "module": f"gptlib/{module}.py", "time": "timestamp.txt"}
+
+
 def take(learner: str, folder: Path, source: Path, chapter: str, module: str) -> Job:
     """Take one submission in.
 
@@ -55,36 +61,60 @@ def take(learner: str, folder: Path, source: Path, chapter: str, module: str) ->
     """
     check_name(learner)
     found, notices = listing(folder), list[str]()
-    wanted = {"notebook": f"{chapter}.ipynb", "module": f"gptlib/{module}.py", "time": "timestamp.txt"}
-    places = {kind: place(name, found, notices) for kind, name in wanted.items()}
-    if places["notebook"] is None:
-        others = [name for name in found if name.endswith(".ipynb") and "/" not in name]
-        if len(others) == 1:
-            notices.append(f"The notebook was called {others[0]!r:.100}; it was graded as {chapter}.ipynb.")
-            places["notebook"] = others[0]
-    taken = {kind: read(folder, name, MAX_NOTEBOOK if kind == "notebook" else MAX_FILE)
-             for kind, name in places.items() if name is not None}  # fmt: skip
+    names = wanted(chapter, module)
+    taken, places = choose(found, lambda name, most: read(folder, name, most), names, notices)
     if "notebook" not in taken and "module" not in taken:
         raise Rejected(f"Neither {chapter}.ipynb nor gptlib/{module}.py came. Send the folder of the assignment again.")
     if "notebook" not in taken:
         notices.append(f"No {chapter}.ipynb came; only gptlib/{module}.py was graded.")
-    ours = sorted(p for p in source.glob("gptlib/**/*") if p.suffix == ".py" and p.is_file())
-    files = {p.relative_to(source).as_posix(): p.read_text("utf-8") for p in ours}
-    del files[wanted["module"]]
+    files = {name: text for name, text in given(source).items() if name != names["module"]}
     if "module" in taken:
-        files[wanted["module"]] = taken["module"].decode("utf-8", "surrogateescape")
+        files[names["module"]] = taken["module"].decode("utf-8", "surrogateescape")
     came = cells_of(taken["notebook"]) if "notebook" in taken else []
     notebook = rebuilt(json.loads((source / f"{chapter}.ipynb").read_text("utf-8")), came)
-    dropped = sorted(set(found) - set(places.values()) - {p.relative_to(source).as_posix() for p in source.rglob("*")})
-    if dropped:
-        shown = ", ".join(repr(name)[:60] for name in dropped[:10])
-        notices.append(f"Not taken, because the assignment has no such file: {shown}.")
+    say_dropped(set(found) - set(places) - {p.relative_to(source).as_posix() for p in source.rglob("*")}, notices)
     digest = hashlib.sha256()
     for kind in sorted(taken):
         digest.update(f"{kind} {len(taken[kind])}\n".encode() + taken[kind])
     time = timestamp(taken.get("time", b""), notices)
     implement = tuple((m[1], text[m.end() :]) for text in map(source_of, came) if (m := IMPLEMENT.match(text)))
     return Job(learner, files, implement, notebook, digest.hexdigest(), time, notices)
+
+
+def choose(
+    found: list[str], get: Callable[[str, int], bytes], names: Mapping[str, str], notices: list[str]
+) -> tuple[dict[str, bytes], list[str]]:
+    """Read the wanted files among those found; give them by what they are, and the names they had.
+
+    Args:
+        found: all names.
+        get: reads one of them, up to a number of bytes.
+        names: the wanted names by what they are.
+        notices: is told what the learner should know.
+    """
+    places = {kind: place(name, found, notices) for kind, name in names.items()}
+    if places["notebook"] is None:
+        others = [name for name in found if name.endswith(".ipynb") and "/" not in name]
+        if len(others) == 1:
+            notices.append(f"The notebook was called {others[0]!r:.100}; it was graded as {names['notebook']}.")
+            places["notebook"] = others[0]
+    there = {kind: name for kind, name in places.items() if name is not None}
+    taken = {k: get(name, MAX_NOTEBOOK if k == "notebook" else MAX_FILE) for k, name in there.items()}
+    return taken, list(there.values())
+
+
+def say_dropped(dropped: set[str], notices: list[str]) -> None:
+    """Tell which files were not taken."""
+    if dropped:
+        shown = ", ".join(repr(name)[:60] for name in sorted(dropped)[:10])
+        notices.append(f"Not taken, because the assignment has no such file: {shown}.")
+
+
+@functools.lru_cache(maxsize=8)
+def given(source: Path) -> Mapping[str, str]:
+    """The course's own files of gptlib, which come with every submission of an assignment."""
+    paths = sorted(p for p in source.glob("gptlib/**/*") if p.suffix == ".py" and p.is_file())
+    return {p.relative_to(source).as_posix(): p.read_text("utf-8") for p in paths}
 
 
 def check_name(learner: str) -> None:

@@ -1,47 +1,114 @@
-"""Run questions: in this process, or in several that each keep a zygote warm. Any of them may be killed."""
-import multiprocessing
+"""A worker: runs the questions of one submission after the other, with a zygote that it keeps warm.
+
+`python -m autograder.engine.work` is such a process. It reads a setting and then tasks, each a line of JSON, and
+answers each task with a line. When whoever started it is gone it ends at once, and its sandbox with it.
+"""
+import dataclasses
+import json
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+import queue
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from autograder.engine.question import HUMAN, RETRY, UNSURE, ZERO, Outcome, Question, Seat, grade
-from autograder.engine.records import Records
-from autograder.engine.sandbox import Gone, Limits, Zygote
+from autograder.engine.records import Records, key_of
+from autograder.engine.sandbox import Limits, Zygote
 from autograder.strip import build_reference
 
 TRIES = 3
 NOBODY = "The grading machine failed, not your code. Your instructor will grade this again."
+OTHER = "has another version of the engine, of PyTorch or of the hidden checks than the command that asks it"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all questions of a run share."""
+    """What all questions of a run share; `given` are the files of the course that every submission is run with."""
 
     tier: str
     limits: Limits
     secret: str
     hidden: str
     records: str
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    def line(self) -> bytes:
+        """The setting as a line of JSON."""
+        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def read(cls, line: bytes) -> "Setting":
+        """The setting in a line of JSON."""
+        row = json.loads(line)
+        return cls(**(row | {"limits": Limits(**row["limits"])}))
+
+
+@dataclass(frozen=True)
+class Task:
+    """The questions of one submission, all of the same files and cells."""
+
+    learner: str
+    questions: tuple[Question, ...]
+
+    def line(self, given: Mapping[str, str]) -> bytes:
+        """The task as a line of JSON, without the files that the setting holds."""
+        first = self.questions[0]
+        files = {name: text for name, text in first.files.items() if given.get(name) != text}
+        asked = [[q.name, q.suite, q.key] for q in self.questions]
+        return json.dumps([self.learner, files, first.cells, asked]).encode() + b"\n"
+
+    @classmethod
+    def read(cls, line: bytes, given: Mapping[str, str]) -> "Task":
+        """The task in a line of JSON."""
+        learner, own, cells, asked = json.loads(line)
+        files, pairs = {**given, **own}, tuple((name, text) for name, text in cells)
+        return cls(learner, tuple(Question(name, suite, files, key, pairs) for name, suite, key in asked))
+
+    def recorded(self, records: Records) -> list[dict[str, Any]] | None:
+        """Its verdicts if all of them were recorded before."""
+        rows = []
+        for question in self.questions:
+            row = records.get(question.key)
+            if row is None:
+                return None
+            rows.append(row)
+        return rows
+
+    def failed(self, records: Records) -> list[dict[str, Any]]:
+        """Its verdicts when the machine gave up: those that were recorded, and RETRY."""
+        return [records.get(q.key) or nobody(q) for q in self.questions]
+
+
+def nobody(question: Question) -> dict[str, Any]:
+    """The row of a question that the machine could not run."""
+    return {"key": question.key, "verdict": RETRY, "passed": False, "text": "", "message": NOBODY}
 
 
 class Worker:
-    """Runs questions one after the other, with a zygote that it replaces when it is lost."""
+    """Runs questions, and replaces its zygote when it is lost."""
 
     def __init__(self, setting: Setting) -> None:
         torch.set_num_threads(1)
-        import sys
-
+        os.environ["OMP_NUM_THREADS"] = "1"
         if (place := str(build_reference())) not in sys.path:
             sys.path.insert(0, place)  # checks that import gptlib mean the reference
         self.setting, self.zygote = setting, None  # type: tuple[Setting, Zygote | None]
         self.seat = Seat()
         self.records = Records(Path(setting.records))
+
+    def run_task(self, task: Task) -> list[dict[str, Any]]:
+        """Run what is not recorded yet of a submission."""
+        rows = [self.records.get(question.key) or self.run(question) for question in task.questions]
+        self.seat.close()
+        return rows
 
     def run(self, question: Question) -> dict[str, Any]:
         """Run a question and record its verdict. A limit or a crash counts only if it happens twice."""
@@ -53,9 +120,10 @@ class Worker:
                     if (again.verdict, again.passed) != (outcome.verdict, outcome.passed):
                         outcome = replace(again, verdict=HUMAN, passed=False, message=f"{UNSURE}\n\n{again.message}")
                 return self.records.put(question.key, question, self.setting.tier, outcome)
-            except Gone:
+            except Exception as error:  # of the engine or the machine: what learners' code raises is an outcome
+                print(f"{question.name}: {type(error).__name__}: {error}; run again", file=sys.stderr, flush=True)
                 self.close()
-        return {"key": question.key, "verdict": RETRY, "passed": False, "text": "", "message": NOBODY}
+        return nobody(question)
 
     def once(self, question: Question) -> Outcome:
         """Run a question."""
@@ -71,46 +139,35 @@ class Worker:
             self.zygote = None
 
 
-_worker: Worker | None = None
+def listen(lines: "queue.SimpleQueue[bytes]") -> None:
+    """Pass lines on; at their end, that is when the other side is gone, end the process whatever it is doing."""
+    for line in sys.stdin.buffer:
+        lines.put(line)
+    if place := os.environ.get("WORKER_FOLDER"):
+        shutil.rmtree(place, ignore_errors=True)
+    os._exit(0)
 
 
-def _begin(setting: Setting) -> None:
-    global _worker
-    os.environ["OMP_NUM_THREADS"] = "1"
-    _worker = Worker(setting)
+def serve() -> None:
+    """Run tasks until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a check prints is no answer
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=listen, args=(lines,), daemon=True).start()
+    setting = Setting.read(lines.get())
+    if place := os.environ.get("WORKER_FOLDER"):
+        tempfile.tempdir = place
+    worker, same = Worker(setting), None
+    while True:
+        task = Task.read(lines.get(), setting.given)
+        if same is None:
+            one = task.questions[0]
+            same = one.key == key_of(one, setting.limits, setting.tier, setting.secret, Path(setting.hidden))
+        answer: Any = worker.run_task(task) if same else {"error": OTHER}
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
 
 
-def _run(question: Question) -> dict[str, Any]:
-    assert _worker is not None
-    return _worker.run(question)
-
-
-def run_all(questions: list[Question], setting: Setting, workers: int) -> Iterator[dict[str, Any]]:
-    """Run questions, and give each verdict as it comes; what was recorded before is not run again."""
-    records, left = Records(Path(setting.records)), {}
-    for question in questions:
-        if row := records.get(question.key):
-            yield row
-        else:
-            left[question.key] = question
-    if workers == 1 or len(left) < 2 * workers:
-        worker = Worker(setting)
-        try:
-            for question in left.values():
-                yield worker.run(question)
-        finally:
-            worker.close()
-        return
-    for _ in range(TRIES):
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin, (setting,)) as pool:
-            try:
-                for done in as_completed([pool.submit(_run, question) for question in left.values()]):
-                    row = done.result()
-                    del left[row["key"]]
-                    yield row
-            except BrokenProcessPool:  # a worker was killed: begin again with what is left
-                left = {key: q for key, q in left.items() if records.get(key) is None}
-        if not left:
-            return
-    for key in left:
-        yield {"key": key, "verdict": RETRY, "passed": False, "text": "", "message": NOBODY}
+if __name__ == "__main__":
+    serve()
