@@ -33,11 +33,13 @@ def predictor(model: nn.Module) -> Predict:
         model: gives logits (B, T, V) for tokens (B, T) and has a `config` with its `context_length`.
     """
 
+    config: Any = model.config
+
     @torch.no_grad()
     def predict(tokens: Tensor) -> Tensor:
         training = model.training
         model.eval()
-        logits = model(tokens[:, -model.config.context_length :])[:, -1]
+        logits = model(tokens[:, -config.context_length :])[:, -1]
         model.train(training)
         return logits
 

@@ -194,7 +194,7 @@ def two_beams_see_further(beam_search):
     texts, scores = beam_search(garden, torch.tensor([3]), 2, 2)
     hint = "Keep the two best TEXTS of all, by the sum of their log-probabilities, and continue each with every token."
     same(texts[0], torch.tensor([3, 1, 2]), hint)
-    same(scores[0].double(), real(0.36).log(), "The score is the log-probability of what was written.")
+    same(scores[0].double(), logs([0.36])[0], "The score is the log-probability of what was written.")
     same(texts, torch.tensor([[3, 1, 2], [3, 0, 0]]), "All texts that were kept come back, the best first.")
 
 
@@ -225,7 +225,7 @@ def all_of_the_past_is_known(beam_search):
 
     texts, scores = beam_search(model, torch.tensor([0, 0]), 3, 3)
     same(texts[0], torch.tensor([0, 0, 1, 1, 1]), "0.4 · 0.7 · 0.95: hand the texts to the model whole, beams as rows.")
-    same(scores[0].double(), real(0.4 * 0.7 * 0.95).log(), "0.4 · 0.7 · 0.95: add all log-probabilities.")
+    same(scores[0].double(), logs([0.4 * 0.7 * 0.95])[0], "0.4 · 0.7 · 0.95: add all log-probabilities.")
 
 
 # Token 2 ends a text.
