@@ -63,7 +63,7 @@ def with_temperature(logits: Tensor, temperature: float) -> Tensor:
         ValueError: `temperature` is negative or not finite.
 
     Source:
-        Ackley, Hinton and Sejnowski 1985, "A Learning Algorithm for Boltzmann Machines", equation 5.
+        Ackley, Hinton and Sejnowski 1985, "A Learning Algorithm for Boltzmann Machines".
     """
     if not 0 <= temperature < math.inf:
         raise ValueError(f"temperature must be at least 0 and finite, got {temperature}")
