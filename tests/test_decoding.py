@@ -303,3 +303,30 @@ def test_nothing_is_written_when_nothing_is_asked_for():
 
 
 PAGE = (ROOT / "chapters/11_decoding.md").read_text(encoding="utf-8")
+
+
+def test_the_bug_hunt_can_be_won():
+    """The chapter's own answer tells the broken function from the right one; the test it starts with does not."""
+    names: dict = {"torch": torch, "decoding": decoding}
+    start = PAGE.index("def law_of_next")
+    exec(PAGE[start : PAGE.index("```", start)], names)
+    start = PAGE.index("def mended")
+    exec(PAGE[start : PAGE.index("print(hunt", start)], names)
+    broken, first, mended, hunt = (names[name] for name in ("law_of_next", "my_test", "mended", "hunt"))
+    assert hunt(first, mended, broken).startswith("The bug is at large")
+    answer = PAGE.index("```python\ndef my_test") + len("```python\n")
+    exec(PAGE[answer : PAGE.index("```", answer)], names)
+    assert hunt(names["my_test"], mended, broken).startswith("Caught!")
+
+
+def test_the_order_on_the_page_is_that_of_the_code_and_of_transformers(peer):
+    stated = [word.strip() for word in PAGE.partition("`transformers`: **")[2].partition("**")[0].split(",")]
+    assert stated == ["penalty", "temperature", "top-k", "top-p", "min-p"]
+    config = peer.GenerationConfig(
+        temperature=0.5, top_k=5, top_p=0.5, min_p=0.1, repetition_penalty=1.2, do_sample=True
+    )
+    model = peer.GPT2LMHeadModel(peer.GPT2Config(n_layer=1, n_embd=4, n_head=1, vocab_size=9, n_positions=4))
+    chain = model._get_logits_processor(config, input_ids_seq_length=1)
+    names = [type(one).__name__ for one in chain]
+    order = ["RepetitionPenalty", "Temperature", "TopK", "TopP", "MinP"]
+    assert [next(i for i, name in enumerate(names) if name.startswith(o)) for o in order] == list(range(5))
