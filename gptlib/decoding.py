@@ -32,7 +32,6 @@ def predictor(model: nn.Module) -> Predict:
     Args:
         model: gives logits (B, T, V) for tokens (B, T) and has a `config` with its `context_length`.
     """
-
     config: Any = model.config
 
     @torch.no_grad()
