@@ -46,7 +46,7 @@ def cache_bytes(
         The number of bytes.
 
     Source:
-        Pope et al. 2023, "Efficiently Scaling Transformer Inference", section 2.1.
+        Pope et al. 2023, "Efficiently Scaling Transformer Inference".
     """
     # BEGIN SOLUTION
     numbers = 2 * n_layers * n_heads * d_head  # a key and a value in each head of each block, for one position
@@ -76,7 +76,7 @@ def cache_mask(
         ValueError: `length` or `window` is less than 1, or `offset` is negative.
 
     Source:
-        Vaswani et al. 2017, section 3.2.3; the window is that of Jiang et al. 2023, "Mistral 7B", section 2.
+        Vaswani et al. 2017, section 3.2.3; windows as in Child et al. 2019 and Jiang et al. 2023, "Mistral 7B".
     """
     if length < 1 or offset < 0:
         raise ValueError(f"length must be at least 1 and offset not negative, got {length} and {offset}")
