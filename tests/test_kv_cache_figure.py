@@ -71,4 +71,4 @@ def test_the_sentence_says_what_happened():
     assert "Step 1: the model reads “d”. 1 pair of key and value computed, 3 taken from the cache, 4 compared" in step
     assert "So far 4 pairs were computed; without a cache it would be 7." in step
     assert "5 pairs of key and value computed, 0 taken" in without and "with a cache it would be 5." in without
-    assert "1 taken from the cache, 2 compared" in narrow and "4 places lie before the window" in narrow
+    assert "1 taken from the cache, 2 compared" in narrow and "before the window: 4 places." in narrow

@@ -68,7 +68,7 @@ export function describe(tokens, prompt, now, cache, window) {
   const count = (name) => found.filter((x) => x === name).length;
   const step = place === prompt - 1 ? "Prefill: the prompt is read at one go." : `Step ${place - prompt + 1}: the model reads `
     + `“${visible(tokens[place])}”.`;
-  const old = cache && count("forgotten") ? ` ${many(count("forgotten"), "place")} lie before the window and are forgotten.` : "";
+  const old = cache && count("forgotten") ? ` Forgotten, as they lie before the window: ${many(count("forgotten"), "place")}.` : "";
   return `${step} ${many(count("computed"), "pair")} of key and value computed, ${count("read")} taken from the cache, `
     + `${compared(place, window)} compared with the newest query.${old} So far ${computed(prompt, place, cache)} pairs were computed; `
     + `${cache ? "without" : "with"} a cache it would be ${computed(prompt, place, !cache)}.`;
