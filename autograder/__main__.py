@@ -11,6 +11,7 @@ COMMANDS = {
     "submit": "autograder.submit:main",
     "course": "autograder.course:main",
     "grade": "autograder.engine.grading:main",
+    "capstone": "autograder.engine.capstone:main",
     "feedback": "autograder.engine.feedback:main",
     "doctor": "autograder.engine.doctor:main",
     "leaks": "autograder.course:leaks_main",

@@ -167,7 +167,7 @@ def read_manifest(data: bytes) -> dict[str, Any]:
     if found.get("format") != 1 or not all(isinstance(word, str) for word in words) or not isinstance(model, dict):
         raise Refused("manifest.json is not one that hand_in.pack wrote.")
     if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
-        raise Refused(f"manifest.json must state loss, bits_per_byte and tokens as finite numbers, got {numbers!r:.100}")
+        raise Refused(f"manifest.json must state finite loss, bits_per_byte and tokens as numbers, got {numbers!r:.90}")
     if foreign := set(model) - {*LIMITS, "dropout"}:
         raise Refused(f"manifest.json describes a model with {min(foreign)!r:.40}.")
     for name, most in LIMITS.items():

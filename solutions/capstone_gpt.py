@@ -154,15 +154,15 @@ def train(
 
     def told(network: nn.Module) -> str:
         clock.keep()
-        text = sample(network) if sample else ""
-        if text:
-            with (folder / "samples.txt").open("a", encoding="utf-8") as file:
-                file.write(f"{json.dumps(text)}\n")
+        assert sample is not None
+        text = sample(network)
+        with (folder / "samples.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(text)}\n")
         return text
 
     try:
         return fit(model, data["train"], chosen.run_settings(), held_out=data["held_out"], folder=folder,
-                   sample=told, device=device, plot=plot)  # fmt: skip
+                   sample=told if sample else None, device=device, plot=plot)  # fmt: skip
     finally:
         clock.keep()
 

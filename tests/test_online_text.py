@@ -191,10 +191,8 @@ def test_parquet_asks_for_its_reader_before_it_brings_anything(server, monkeypat
 
 
 def test_parquet_is_read(server, tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(pyarrow.table({"text": STORIES, "id": list(range(len(STORIES)))}), tmp_path / "a")
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"text": STORIES, "id": list(range(len(STORIES)))}), tmp_path / "a")
     server.content = (tmp_path / "a").read_bytes()
     assert fetch(server, kind="parquet").read_text() == KEPT
     assert fetch(server, most=5000, kind="parquet").stat().st_size <= 5000

@@ -13,6 +13,7 @@ The pipeline, one file a step:
     work      questions in one or several processes, any of which may be killed
     commit    a single writer enters verdicts through nbgrader's own converter
     feedback  pages from what was entered, without live scripts
+    capstone  `python -m autograder capstone`: weights instead of code, measured on hidden text
     grading   `python -m autograder grade`: all of it in order
     doctor    `python -m autograder doctor`: what this machine can do
 """
