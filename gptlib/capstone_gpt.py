@@ -13,6 +13,8 @@ import gzip
 import json
 import lzma
 import math
+import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +29,7 @@ from . import online_text, token_files
 from .training import Run, Settings, fit
 
 PRESETS = Path(__file__).with_name("js") / "capstone_presets.json"
+DRIVE = Path("/content/drive/MyDrive")  # where Colab shows it
 LOGITS = 1 << 26  # numbers that an evaluation holds at once
 
 
@@ -99,6 +102,19 @@ def preset(name: str) -> Preset:
     if name not in known:
         raise ValueError(f"name must be one of {', '.join(known)}, got {name!r}")
     return known[name]
+
+
+def home(name: str) -> Path:
+    """Say where a run is kept: in Drive, where Drive is mounted; else in `runs/` of the current folder.
+
+    The book's build and its tests get a new folder each time: they show a run from its beginning.
+
+    Args:
+        name: of the run; another name begins another run.
+    """
+    if os.environ.get("COURSE_RESULTS") or os.environ.get("GPTLIB_BUDGET") == "smoke":
+        return Path(tempfile.mkdtemp()) / name
+    return (DRIVE / "gpt-lineage-runs" if DRIVE.is_dir() else Path.cwd() / "runs") / name
 
 
 def prepare(chosen: Preset, folder: str | Path) -> Path:

@@ -94,6 +94,32 @@ def band(name: str, path: Path = BANDS) -> Band | None:
     return Band(tokens, low, high, row["seeds"], row["seconds"], row["machine"])
 
 
+def draw(rows: Sequence[Mapping[str, Any]], known: Band | None) -> Any:
+    """Draw a run over its preset's band, loss against tokens; a `drawing.Drawing`.
+
+    Args:
+        rows: of the run.
+        known: the band; None draws the run alone.
+    """
+    from matplotlib.figure import Figure as Canvas
+
+    from .drawing import COLOURS, Drawing, style
+
+    held = [(row["tokens"], row["held_out"]) for row in rows if row["held_out"] is not None]
+    with style():
+        canvas = Canvas(figsize=(6.6, 3.6))
+        axes = canvas.subplots()
+        if known:
+            axes.fill_between(known.tokens, known.low, known.high, color=COLOURS[2], alpha=0.3, lw=0,
+                              label=f"band of {known.seeds} runs of ours")  # fmt: skip
+        axes.plot([r["tokens"] for r in rows], [r["loss"] for r in rows], lw=0.7, color=COLOURS[0], label="training")
+        axes.plot(*zip(*held, strict=True), "o-", color=COLOURS[1], label="held out")
+        axes.set(xlabel="tokens seen", ylabel="loss (nats per token)")
+        axes.legend()
+    where = f" {judge(rows, known).name}, by the band of our runs" if known else ""
+    return Drawing(canvas, f"Held-out loss falls from {held[0][1]:.2f} to {held[-1][1]:.2f}:{where or ' one run'}.")
+
+
 def judge(rows: Sequence[Mapping[str, Any]], known: Band | None) -> Verdict:
     """Say whether a run keeps within its preset's band.
 
