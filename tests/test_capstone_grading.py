@@ -24,7 +24,6 @@ NAME = "13_capstone_gpt"
 WORDS = "I took the smallest preset, for my laptop is old. <script>alert(1)</script>"
 
 
-
 def submission(folder, source="shakespeare", zero=False, tool=None):
     """A tiny GPT whose final norm gives one constant vector, so that it says how often each letter occurs."""
     train = data.shakespeare("train")["Hamlet"]
@@ -116,29 +115,22 @@ def rows(out):
             "JOIN grade_cells c ON g.cell_id = c.id JOIN base_cell b ON c.id = b.id")}  # fmt: skip
 
 
-def test_points_are_the_part_of_the_way_from_letter_frequencies_to_the_goal(term):
+def test_the_loss_is_measured_anew_on_hidden_text(term):
+    """A model that only knows Hamlet's letters: its bits are a sum that can be done by hand."""
     out, said = term
-    hidden = engine.pieces("\n\n".join(data.shakespeare("held-out").values()), course_config.read(
-        out / "course.toml").secret, f"{NAME} shakespeare")  # fmt: skip
-    text = "".join(hidden)
-    assert len(hidden) == engine.PIECES and len(text) == engine.PIECES * engine.LENGTH
-    base = engine.letters(text)
-    train = data.shakespeare("train")["Hamlet"]
-    symbols = sorted(set().union(*data.shakespeare().values()))
-    chances = {c: (train.count(c) + 0.1) for c in symbols}
+    works = data.shakespeare("held-out")
+    secret = course_config.read(out / "course.toml").secret
+    hidden = engine.pieces("\n\n".join(works.values()), secret, f"{NAME} shakespeare")
+    assert len(hidden) == engine.PIECES and {len(piece) for piece in hidden} == {engine.LENGTH}
+    train, symbols = data.shakespeare("train")["Hamlet"], set().union(*data.shakespeare().values())
+    chances = {c: train.count(c) + 0.1 for c in symbols}
     total = sum(chances.values())
     needed = sum(-math.log2(chances[c] / total) for piece in hidden for c in piece[1:])
-    needed = (needed + len(hidden) * math.log2(len(symbols))) / len(text)
-    assert needed > base, "letters of Hamlet, not of the hidden text"
-    assert rows(out)["ada", "capstone-gpt-loss"] == (0.0, None, False) and "0 points" in said
-    judge = engine.Judge(engine.modules(), capstone.Capstone(NAME, "", 10, needed - (base - needed) - 1, 1), "x" * 16)
-    judge.hidden = lambda source: (hidden, base - 2 * (base - needed + 1))
-    judge.measure = lambda came, pieces: (base - (base - needed + 1), base)
-    found = judge.judge(out / "submitted" / "ada" / NAME)
-    assert found["points"] == 5.0 and found["verdict"] == "GRADED"
-    real = engine.Judge(engine.modules(), judge.capstone, "x" * 16)
-    came = hand_in.read(out / "submitted" / "ada" / NAME, gpt2.GPT2)
-    assert real.measure(came, hidden) == (pytest.approx(needed, rel=1e-4), pytest.approx(base))
+    needed = (needed + len(hidden) * math.log2(len(symbols))) / (engine.PIECES * engine.LENGTH)
+    judge = engine.Judge(engine.modules(), capstone.capstones()[NAME], secret)
+    found, base = judge.measure(hand_in.read(out / "submitted" / "ada" / NAME, gpt2.GPT2), hidden)
+    assert found == pytest.approx(needed, rel=1e-4) and base == engine.letters("".join(hidden)) < needed
+    assert rows(out)["ada", "capstone-gpt-loss"] == (0.0, None, False), "letters alone earn nothing"
 
 
 @pytest.mark.parametrize("name, verdict, words", [
