@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autograder.assignment import dump
-
 ROOT = Path(__file__).parents[1]
 FILE = Path(__file__).with_name("capstones.toml")
 HANDED_IN = ("model.safetensors", "manifest.json")
@@ -103,6 +101,8 @@ def files(capstone: Capstone, root: Path = ROOT) -> dict[str, bytes]:
     Raises:
         ValueError: the notebook has not exactly one grade cell of the loss.
     """
+    from autograder.assignment import dump
+
     path = root / "chapters" / f"{capstone.name}.ipynb"
     book = json.loads(path.read_text(encoding="utf-8"))
     cells = [cell for cell in book["cells"] if is_loss(cell)]

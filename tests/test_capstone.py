@@ -237,7 +237,8 @@ capstone_gpt.train(model, chosen, tokens, folder / "run", sample=lambda _: "a sa
 def test_the_same_cell_after_a_disconnect_gives_the_same_run(text, trained, tmp_path):
     path = os.pathsep.join([str(ROOT / "build/reference"), str(ROOT)])
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", SCRIPT, str(text), str(tmp_path)]
+    (tmp_path / "run.py").write_text(SCRIPT)  # a file, so that the folder of the stubs is not the first to be searched
+    command = [sys.executable, str(tmp_path / "run.py"), str(text), str(tmp_path)]
     process = subprocess.Popen([*command, "0.05"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     log, patience = tmp_path / "run" / "log.csv", time.monotonic() + 120
     while not log.exists() or log.read_text().count("\n") < 14:
