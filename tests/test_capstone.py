@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from gptlib import capstone_gpt, envelopes, gpt2, hand_in, token_files
+from gptlib import bpe, capstone_gpt, envelopes, gpt2, hand_in, token_files
 from gptlib.envelopes import Band, judge
 from gptlib.training import Run, fit
 from tests.conftest import ROOT
@@ -372,6 +372,9 @@ WRONG = {
     "extra": (lambda goal: manifest(goal, model__import_os=1), "'import_os'"),
     "tokenizer": (lambda goal: manifest(goal, tokenizer__name="mine"), "tokenizer"),
     "symbols": (lambda goal: manifest(goal, tokenizer__symbols="aa"), "twice"),
+    "pattern": (lambda goal: manifest(goal, tokenizer__name="bpe:x", tokenizer__symbols=json.dumps(
+        {"format": 1, "pattern": "(a+)+$", "special": [], "pieces": []})), "GPT-2's pattern"),
+    "a file": (lambda goal: manifest(goal, tokenizer__name="bpe:/etc/passwd", tokenizer__symbols=""), "cannot be built"),
     "too many": (lambda goal: manifest(goal, tokenizer__symbols="".join(map(chr, range(65, 900)))), "the model knows"),
 }  # fmt: skip
 
@@ -382,6 +385,21 @@ def test_a_wrong_file_is_refused_with_its_reason(name, trained, tmp_path):
     goal = spoiled(trained[0], tmp_path, change)
     with pytest.raises(hand_in.Refused, match=words):
         hand_in.read(goal, gpt2.GPT2)
+
+
+def test_a_vocabulary_of_ones_own_goes_along(text, tmp_path):
+    bpe.train(TEXT, 270).save(tmp_path / "own.json")
+    chosen = tiny(text, f"bpe:{tmp_path / 'own.json'}")
+    tokens = capstone_gpt.prepare(chosen, tmp_path / "tokens")
+    model = gpt2.GPT2(chosen.config(token_files.read_meta(tokens)["vocab_size"]), torch.Generator().manual_seed(0))
+    run = capstone_gpt.train(model, chosen, tokens, tmp_path / "run")
+    tool = token_files.tokenizer_of(tokens)
+    bits = capstone_gpt.bits_per_byte(model, TEXT[:200], tool, 16)
+    hand_in.pack(tmp_path / "submission", model, chosen, run, tokens, tmp_path / "run", bits, [])
+    (tmp_path / "own.json").unlink()
+    got = hand_in.read(tmp_path / "submission", gpt2.GPT2)
+    assert capstone_gpt.bits_per_byte(got.model, TEXT[:200], got.tool, 16) == bits
+    assert got.manifest["tokenizer"]["name"] == "bpe:own.json" and got.tool.vocab_size == 270
 
 
 def test_size_is_capped_before_anything_is_read(trained, tmp_path):
