@@ -11,7 +11,7 @@ from pathlib import Path
 from autograder.strip import build_reference
 from bench.machine import machine
 
-NAMES = ("attention", "grading", "setup_time")
+NAMES = ("attention", "bpe", "grading", "setup_time")
 
 
 def main(names: list[str]) -> int:

@@ -15,8 +15,8 @@ from typing import Any
 from .drawing import Drawing, bars, curve, heatmap, style
 
 __all__ = [
-    "Drawing", "Figure", "attention_figure", "bars", "curve", "gpt2_figure", "heatmap", "live", "module_text",
-    "ngram_figure", "rounded", "style",
+    "Drawing", "Figure", "attention_figure", "bars", "bpe_figure", "curve", "gpt2_figure", "heatmap", "live",
+    "module_text", "ngram_figure", "rounded", "style",
 ]
 
 JS = Path(__file__).with_name("js")
@@ -199,3 +199,23 @@ def gpt2_figure(
     data = {"weights": base64.b64encode(path.read_bytes()).decode(), "text": text, "examples": list(examples)}
     return Figure("gpt2", data, "Interactive: a small GPT that runs in this page. Type a text and see which character "
                   "it expects next, where its heads look, and how a block changes the last position.")  # fmt: skip
+
+
+def bpe_figure(merges: Sequence[tuple[int, int]], text: str, examples: Sequence[str] = (), step: int = 0) -> Figure:
+    """Put merges into the page: type a text, and step from its bytes to its tokens, lowest number first.
+
+    Args:
+        merges: as `bpe.learn` gives them.
+        text: what stands in the box at first.
+        examples: texts to pick.
+        step: how many merges are done at first.
+
+    Raises:
+        ValueError: a merge joins a token that is not there yet.
+    """
+    for number, pair in enumerate(merges, 256):
+        if not all(0 <= token < number for token in pair):
+            raise ValueError(f"merges must join earlier tokens, got {tuple(pair)} for token {number}")
+    data = {"merges": [list(pair) for pair in merges], "text": text, "examples": list(examples), "step": step}
+    return Figure("bpe", data, f"Interactive: byte-pair encoding with {len(merges)} merges. Step from the bytes of a "
+                  f"text such as {text!r} to its tokens; the neighbours with the lowest number are joined first.")  # fmt: skip

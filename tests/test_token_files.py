@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from gptlib import token_files
+from gptlib import bpe, token_files
 from gptlib.download import DataError
 
 TEXT = "To be, or not to be — that is the question.\r\n" * 40
@@ -75,3 +75,31 @@ def test_a_vocabulary_of_more_than_two_bytes(tmp_path):
     texts = {split: lambda: ["abc", "de"] for split in token_files.SPLITS}
     meta = token_files.write(tmp_path, texts, large, "made up")
     assert meta["train"]["tokens"] == 5 and token_files.windows(tmp_path, "train", 4).tokens.tolist() == [69_999] * 5
+
+
+def test_a_trained_vocabulary(text, tmp_path):
+    file, folder = tmp_path / "own.json", tmp_path / "own"
+    own = bpe.train(TEXT, 280, ["<|end|>"])
+    own.save(file)
+    meta = token_files.prepare(str(text), f"bpe:{file}", folder)
+    assert meta["vocab_size"] == 280 and token_files.prepare(str(text), f"bpe:{file}", folder) == meta
+    both = [token_files.windows(folder, split, 8, 280).tokens.tolist() for split in token_files.SPLITS]
+    cut = len(TEXT) - len(TEXT) // 20
+    assert both == [own.encode(TEXT[:cut]), own.encode(TEXT[cut:])]
+    bpe.train("another", 260).save(file)
+    with pytest.raises(ValueError, match="of another vocabulary"):
+        token_files.prepare(str(text), f"bpe:{file}", folder)
+    file.unlink()
+    tool = token_files.tokenizer_of(folder)
+    assert tool.decode(both[0]) == TEXT[:cut] and tool.encode("<|end|>é") == own.encode("<|end|>é")
+    assert token_files.bytes_per_token(folder) == len(TEXT[cut:].encode()) / len(both[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("bpe:nowhere.json", "there is none at nowhere.json"), (f"bpe:{__file__}", "Tokenizer.save wrote"),
+     ("bpe:", "there is none at"), ("words", "characters, bytes, gpt2, bpe:FILE, got 'words'")],
+)  # fmt: skip
+def test_a_tokenizer_that_is_none(name, words, text, tmp_path, capsys):
+    assert token_files.main([str(text), "--tokenizer", name, "--out", str(tmp_path / "out")]) == 1
+    assert words in capsys.readouterr().out and not (tmp_path / "out").exists()
