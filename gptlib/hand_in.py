@@ -84,7 +84,10 @@ def pack(
 
 def described(tool: token_files.Tokenizer) -> dict[str, Any]:
     """Say all about a tokenizer that builds it again."""
-    return {"name": tool.name, "vocab_size": tool.vocab_size} | ({"symbols": tool.symbols} if tool.symbols else {})
+    name = tool.name
+    if name.startswith(token_files.TRAINED):  # what the file holds goes along; where it lay is nobody's business
+        name = token_files.TRAINED + Path(name.removeprefix(token_files.TRAINED)).name
+    return {"name": name, "vocab_size": tool.vocab_size} | ({"symbols": tool.symbols} if tool.symbols else {})
 
 
 def about(path: Path) -> dict[str, Any]:
@@ -120,15 +123,24 @@ def read(folder: str | Path, build: Callable[[dict[str, Any]], nn.Module], most:
         raise Refused(f"manifest.json describes no model that can be built: {error}") from None
     wanted = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     model.load_state_dict(tensors(data, wanted), assign=True)
-    try:
-        kind = manifest["tokenizer"]
-        tool = token_files.tokenizer(kind["name"], kind.get("symbols", ""))
-    except (ValueError, token_files.DataError) as error:
-        raise Refused(f"The tokenizer of manifest.json cannot be built: {error}") from None
-    if tool.vocab_size > manifest["model"]["vocab_size"] or len(set(tool.symbols)) != len(tool.symbols):
-        raise Refused(f"The tokenizer has {tool.vocab_size} tokens, or one of them twice; the model knows "
-                      f"{manifest['model']['vocab_size']}.")  # fmt: skip
+    tool = _tokenizer(manifest["tokenizer"])
+    if tool.vocab_size > manifest["model"]["vocab_size"]:
+        known = manifest["model"]["vocab_size"]
+        raise Refused(f"The tokenizer of manifest.json has {tool.vocab_size:,} tokens, and the model knows {known:,}.")
     return HandedIn(model.eval(), tool, manifest)
+
+
+def _tokenizer(row: Mapping[str, str]) -> token_files.Tokenizer:
+    """Build the tokenizer of a manifest; nothing is read from the disk for it, and no foreign pattern is run."""
+    name, symbols = row["name"], row.get("symbols", "")
+    try:
+        if name == "characters" and len(set(symbols)) != len(symbols):
+            raise ValueError("a character stands in it twice")
+        if name.startswith(token_files.TRAINED) and json.loads(symbols)["pattern"] != token_files.bpe.GPT2:
+            raise ValueError("a vocabulary of one's own must be cut by GPT-2's pattern")
+        return token_files.tokenizer(name, symbols)
+    except (ValueError, KeyError, TypeError, RecursionError, token_files.DataError) as error:
+        raise Refused(f"The tokenizer of manifest.json cannot be built: {error}") from None
 
 
 def capped(path: Path, most: int) -> bytes:
