@@ -1,6 +1,5 @@
 """`python -m autograder capstone`: weights measured on hidden text, refused with a reason, points in the gradebook."""
 import contextlib
-import csv
 import io
 import json
 import math
@@ -134,7 +133,7 @@ def test_the_loss_is_measured_anew_on_hidden_text(term):
 
 
 @pytest.mark.parametrize("name, verdict, words", [
-    ("zero", "GRADED", "0 points"),
+    ("zero", "GRADED", "0 of 10 points; bits per byte on hidden text: 6.39"),
     ("pickle", "ZERO-WITH-REASON", "is a pickle"),
     ("nan", "ZERO-WITH-REASON", "not finite"),
     ("cut", "ZERO-WITH-REASON", "its head says"),
@@ -143,7 +142,7 @@ def test_the_loss_is_measured_anew_on_hidden_text(term):
     ("strange", "ZERO-WITH-REASON", "cannot write the hidden text"),
     ("stories", "NEEDS-HUMAN", "no hidden text of that kind"),
     ("famous", "NEEDS-HUMAN", "suspiciously good"),
-    ("boaster", "GRADED", "better than ours"),
+    ("boaster", "GRADED", "you measured 0.900"),
 ])  # fmt: skip
 def test_each_submission_gets_its_verdict_and_stops_nobody(term, name, verdict, words):
     out, said = term
@@ -151,6 +150,11 @@ def test_each_submission_gets_its_verdict_and_stops_nobody(term, name, verdict, 
     assert line.startswith(verdict) and words in line
     auto, _, by_hand = rows(out)[name, "capstone-gpt-loss"]
     assert (auto is None and by_hand) if verdict == "NEEDS-HUMAN" else (auto == 0.0 and not by_hand)
+
+
+def test_who_claims_too_much_is_told(term):
+    text = (term[0] / "autograded" / "boaster" / NAME / f"{NAME}.ipynb").read_text()
+    assert "much better than ours" in text and "letter frequencies alone need" in text
 
 
 def test_names_that_are_not_plain_get_no_row(term):
@@ -179,10 +183,6 @@ def test_a_part_of_the_points_reaches_the_grades(term):
         with contextlib.redirect_stdout(io.StringIO()):
             run.go("ada")
         assert rows(out)["ada", "capstone-gpt-loss"] == (8.0, None, False)
-        nbgrader(out, "export", "--to", "grades.csv")
-        with (out / "grades.csv").open() as file:
-            ada = next(r for r in csv.DictReader(file) if r["student_id"] == "ada")
-        assert (float(ada["score"]), float(ada["max_score"])) == (8.0, 30.0)
     finally:
         path.write_text(text)
 
@@ -230,7 +230,7 @@ def test_the_release_is_the_notebook_alone_and_its_points_are_the_courses(term):
 
 @pytest.mark.parametrize("old, new, words", [
     ("loss = 10", "loss = -1", "loss must be a number of at least 0"),
-    ("loss = 10", "lost = 10", "knows no lost"),
+    ("loss = 10", "lost = 10", "knows no 'lost'"),
     ("[capstones.13_capstone_gpt]", "[capstones.99_other]", "no capstone is called '99_other'"),
     ("loss = 10", 'texts.tinystories = { file = "nowhere.txt", bits = 1 }', "there is no such file"),
     ("loss = 10", 'texts.tinystories = "nowhere.txt"', "needs { file"),

@@ -194,7 +194,8 @@ class Run:
                 continue
             row, files, notices = self.one(folder, found)
             counts[row["verdict"]] += 1
-            print(f"{row['verdict']} {learner}: {(row['message'] or row['text']).splitlines()[-1]}", flush=True)
+            said = row["message"] or f"{row['points']:g} of {self.capstone.loss:g} points; {row['text'].splitlines()[1]}"
+            print(f"{row['verdict']} {learner}: {said}", flush=True)
             result = {"cells": {self.cell: row}, "notices": notices, "missing": NEVER_RUN}
             writer.enter(learner, result, files)
         print("  ".join(f"{counts[name]} {name}" for name in sorted(counts)) or "There is nothing to grade.")
