@@ -9,6 +9,7 @@ Axes:
     V: vocabulary
 """
 import bz2
+import contextlib
 import gzip
 import json
 import lzma
@@ -194,6 +195,17 @@ class _Clock:
         part = self.path.with_suffix(".part")
         part.write_text(json.dumps({"seconds": round(self.before + time.monotonic() - self.began, 1)}))
         part.replace(self.path)
+
+
+def samples(folder: str | Path) -> list[str]:
+    """Read the samples of a run, the oldest first; after a disconnect some steps may have left two."""
+    path = Path(folder) / "samples.txt"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):  # of a call that was killed while it wrote
+            found.append(str(json.loads(line)))
+    return found
 
 
 def seconds(folder: str | Path) -> float:

@@ -26,6 +26,8 @@ LARGEST, LARGEST_HEADER, LARGEST_MANIFEST = 600 << 20, 1 << 20, 4 << 20  # bytes
 TYPES = {"F32": 4, "F16": 2, "BF16": 2}
 LIMITS = {"n_layers": 128, "d_model": 8192, "n_heads": 128, "vocab_size": 1 << 17, "context_length": 8192,
           "d_ff": 1 << 16}  # fmt: skip
+# GPT-2's, as `bpe.GPT2`: a foreign pattern could keep the grader busy for ever.
+PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 FILES = ("model.safetensors", "manifest.json")
 
 
@@ -136,7 +138,7 @@ def _tokenizer(row: Mapping[str, str]) -> token_files.Tokenizer:
     try:
         if name == "characters" and len(set(symbols)) != len(symbols):
             raise ValueError("a character stands in it twice")
-        if name.startswith(token_files.TRAINED) and json.loads(symbols)["pattern"] != token_files.bpe.GPT2:
+        if name.startswith(token_files.TRAINED) and json.loads(symbols)["pattern"] != PATTERN:
             raise ValueError("a vocabulary of one's own must be cut by GPT-2's pattern")
         return token_files.tokenizer(name, symbols)
     except (ValueError, KeyError, TypeError, RecursionError, token_files.DataError) as error:

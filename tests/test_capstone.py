@@ -374,7 +374,7 @@ WRONG = {
     "symbols": (lambda goal: manifest(goal, tokenizer__symbols="aa"), "twice"),
     "pattern": (lambda goal: manifest(goal, tokenizer__name="bpe:x", tokenizer__symbols=json.dumps(
         {"format": 1, "pattern": "(a+)+$", "special": [], "pieces": []})), "GPT-2's pattern"),
-    "a file": (lambda goal: manifest(goal, tokenizer__name="bpe:/etc/passwd", tokenizer__symbols=""), "cannot be built"),
+    "a file": (lambda goal: manifest(goal, tokenizer__name="bpe:/etc/hosts", tokenizer__symbols=""), "cannot be bu"),
     "too many": (lambda goal: manifest(goal, tokenizer__symbols="".join(map(chr, range(65, 900)))), "the model knows"),
 }  # fmt: skip
 
@@ -399,7 +399,7 @@ def test_a_vocabulary_of_ones_own_goes_along(text, tmp_path):
     (tmp_path / "own.json").unlink()
     got = hand_in.read(tmp_path / "submission", gpt2.GPT2)
     assert capstone_gpt.bits_per_byte(got.model, TEXT[:200], got.tool, 16) == bits
-    assert got.manifest["tokenizer"]["name"] == "bpe:own.json" and got.tool.vocab_size == 270
+    assert hand_in.PATTERN == bpe.GPT2 and got.manifest["tokenizer"]["name"] == "bpe:own.json" and got.tool.vocab_size == 270
 
 
 def test_size_is_capped_before_anything_is_read(trained, tmp_path):

@@ -194,7 +194,8 @@ class Run:
                 continue
             row, files, notices = self.one(folder, found)
             counts[row["verdict"]] += 1
-            said = row["message"] or f"{row['points']:g} of {self.capstone.loss:g} points; {row['text'].splitlines()[1]}"
+            points = f"{row['points']:g} of {self.capstone.loss:g} points; "
+            said = row["message"] or points + row["text"].splitlines()[1]
             print(f"{row['verdict']} {learner}: {said}", flush=True)
             result = {"cells": {self.cell: row}, "notices": notices, "missing": NEVER_RUN}
             writer.enter(learner, result, files)
