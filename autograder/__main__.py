@@ -12,6 +12,7 @@ COMMANDS = {
     "course": "autograder.course:main",
     "collect": "autograder.engine.collect:main",
     "grade": "autograder.engine.grading:main",
+    "capstone": "autograder.engine.capstone:main",
     "feedback": "autograder.engine.feedback:main",
     "flags": "autograder.review.flags:main",
     "similarity": "autograder.review.similarity:main",

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from autograder import assignment, course_config, leaks
+from autograder import assignment, capstone, course_config, leaks
 from autograder.course_config import Course
 from autograder.strip import build_reference
 from autograder.table import chapters
@@ -82,6 +82,7 @@ def write(out: Path, config: Path | None = None) -> int:
     course = course_config.read(place)
     table = chapters()
     made = {name: assignment.files(table[name], points) for name, points in course.assignments.items()}
+    made |= {name: capstone.files(chosen) for name, chosen in course.capstones.items()}
     hidden = hidden_checks(course)
     problem = gate(course, hidden, out)
     if problem:
@@ -145,7 +146,7 @@ def gate(course: Course, hidden: Mapping[str, bytes], out: Path) -> str:
 def find_leaks(out: Path, course: Course) -> list[leaks.Leak]:
     """Search what learners of the course can read: source/, release/ and feedback/."""
     found = []
-    for name in course.assignments:
+    for name in (*course.assignments, *course.capstones):
         secrets = secrets_of(out, course, name)
         for kind in ("source", "release"):
             found += leaks.scan(out / kind / name, secrets)
@@ -162,6 +163,9 @@ def find_leaks(out: Path, course: Course) -> list[leaks.Leak]:
 def secrets_of(out: Path, course: Course, name: str) -> list[leaks.Secret]:
     """What may not be found in an assignment: its own and later answers, hidden checks, the course secret."""
     table = chapters()
+    if name not in table:  # a capstone brings no library, so there is nothing that it may give away
+        every = [e.name for chapter in table.values() for e in chapter.exercises]
+        return leaks.answers(every) + leaks.unseen(ROOT, out / "private" / "hidden", course.secret)
     order = list(table)
     given = {table[name].module, *table[name].requires}
     later = [e.name for n in order[order.index(name) + 1 :] for e in table[n].exercises if e.module not in given]
@@ -216,9 +220,11 @@ def _report(out: Path, course: Course) -> None:
     for name, points in course.assignments.items():
         total = sum(p.visible + p.hidden for p in points.values())
         print(f"  {name:<24} {len(points)} exercises, {total:g} points")
+    for name, chosen in course.capstones.items():
+        print(f"  {name:<24} {chosen.loss:g} points for the loss, and those of the written answers")
     print("\nNext:")
     print(f"  cd {out}")
-    for name in course.assignments:
+    for name in (*course.assignments, *course.capstones):
         print(f"  nbgrader generate_assignment {name}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autograder import capstone
 from autograder.table import Chapter, chapters
 
 HEAD = """\
@@ -40,7 +41,8 @@ cell_seconds = 120
 # One table an assignment, one line an exercise, with the points of its visible and its hidden grade cell.
 # Remove a line and that function comes filled in, without points. Remove a table and the chapter is left out.
 """
-PLAIN = {"course_id", "secret", "exchange", "private_checks", "run", "check_seconds", "cell_seconds", "assignments"}
+PLAIN = {"course_id", "secret", "exchange", "private_checks", "run", "check_seconds", "cell_seconds", "assignments",
+         "capstones"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Course:
     check_seconds: float = 20
     cell_seconds: float = 120
     assignments: Mapping[str, Mapping[str, Points]] = field(default_factory=dict)
+    capstones: Mapping[str, capstone.Capstone] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.course_id):
@@ -94,7 +97,7 @@ def template(table: Mapping[str, Chapter]) -> str:
             f'"{e.name}" = {{ visible = {e.visible}, hidden = {e.hidden} }}' for e in chapter.exercises
         ]
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, capstone.template()])
 
 
 def write_template(path: Path, table: Mapping[str, Chapter] | None = None) -> None:
@@ -123,7 +126,8 @@ def read(path: Path, table: Mapping[str, Chapter] | None = None) -> Course:
             raise ValueError(f"{path}: {needed} must be a text in quotes, got {row.get(needed)!r}")
     folder = row.pop("private_checks", "")
     private = (path.parent / Path(folder).expanduser()).resolve() if folder else None
-    return Course(**{**row, "private_checks": private, "assignments": _assignments(row, table, path)})
+    made = {"assignments": _assignments(row, table, path), "capstones": capstone.chosen(row.get("capstones", {}), path)}
+    return Course(**{**row, "private_checks": private, **made})
 
 
 def _assignments(

@@ -9,7 +9,7 @@ from pathlib import Path
 from autograder.strip import build_reference
 from bench.machine import machine
 
-NAMES = ("attention", "bpe", "generation", "grading", "scale", "setup_time", "survival", "to_loss", "training")
+NAMES = ("attention", "bpe", "envelopes", "generation", "grading", "scale", "setup_time", "survival", "to_loss", "training")
     unknown = set(names) - set(NAMES)
     if unknown:
         print(f"no benchmark is called {' or '.join(sorted(unknown))}; there are {', '.join(NAMES)}")

@@ -271,6 +271,17 @@ def test_grade_cells_come_from_the_table(site):
     nbgrader_reads(nbformat.writes(nb), as_version=4)  # raises when the metadata are not valid
 
 
+def test_a_written_answer_has_a_cell_that_a_person_grades(site):
+    nb = lowered(site, ":::{written} demo-why 4 Why *two*?\nSay why in a line {cite:p}`shannon1948`.\n:::\n\nMore.\n")
+    question, answer, more = nb.cells[1:4]
+    assert question.source.startswith("> **Written answer, 4 points: Why *two*?**\n>\n> Say why in a line ([Shannon")
+    assert "nbgrader" not in question.metadata and answer.source == notebook.YOURS and more.source == "More."
+    settings = answer.metadata.nbgrader
+    assert (settings.grade_id, settings.points, answer.id) == ("demo-why", 4, "demo-why")
+    assert settings.grade and settings.solution and not settings.locked and settings.cell_type == "markdown"
+    nbgrader_reads(nbformat.writes(nb), as_version=4)
+
+
 def test_the_notebook_renders(site):
     html, _ = HTMLExporter().from_notebook_node(lowered(site, EVERYTHING))
     for piece in ("<summary>Hint <code>one</code>", "<code>a|b</code></td>",
@@ -317,6 +328,8 @@ def test_an_edit_changes_one_id_only(site):
         ("\n:::{task} demo.tripple\n:::\n", "7: exercises.toml lists no exercise 'demo.tripple'"),
         ('\n```{code-cell}\ncheck("demo.tripple")\n```\n', "7: exercises.toml lists no exercise"),
         ("\n::::{dropdown} A\n\n:::{answer} demo.double\n:::\n::::\n", "9: .* must not stand inside another box"),
+        ("\n:::{written} demo-why Why?\n:::\n", r"7: \{written\} needs a name, points and a title"),
+        ("\n::::{note}\n\n:::{written} a 4 Why?\n:::\n::::\n", "9: .* must not stand inside another box"),
         ("\n:::{quiz} Q?\n- four — yes\n:::\n", r"begins with \[x\]"),
         ("\n:::{quiz} Q?\n- [ ] four — yes\n:::\n", "no choice as right"),
         ("\n:::{quiz} Q?\n- [x] four\n:::\n", "after a dash"),

@@ -60,7 +60,7 @@ c.FileNameCollectorPlugin.named_regexp = (
     r".*/extracted/(?:\d\d_\w+/)?(?P<student_id>[^/]+?)(?:-\d\d_\w+)?/"
     r"(?:(?!gptlib/)[^/]+/)?(?P<file_id>(?:gptlib/)?[^/]+)$"
 )
-c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".py"]
+c.FileNameCollectorPlugin.valid_ext = [".ipynb", ".py", ".safetensors", ".json"]
 
 own = HERE / "my_nbgrader_config.py"
 if own.exists():

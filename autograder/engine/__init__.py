@@ -17,6 +17,7 @@ The pipeline, one file a step:
     crew      several workers, here or on a Dask cluster; any of them may be killed
     commit    a single writer enters verdicts through nbgrader's own converter
     feedback  pages from what was entered, without live scripts
+    capstone  `python -m autograder capstone`: weights instead of code, measured on hidden text
     grading   `python -m autograder grade`: all of it in order
     doctor    `python -m autograder doctor`: what this machine can do
 """

@@ -60,6 +60,9 @@ def outputs(row: dict[str, Any], notices: list[str]) -> list[Any]:
     """The outputs of a grade cell, plain text only; an error output is what takes the points away."""
     text = "".join(f"Note: {line}\n" for line in notices) + row["text"]
     found = [nbformat.v4.new_output("stream", name="stdout", text=text + "\n")] if text else []
+    if row.get("points") is not None and not row["message"]:  # a part of the cell's points, by nbgrader's own rule
+        shown = {"text/plain": str(float(row["points"]))}
+        found.append(nbformat.v4.new_output("execute_result", shown, execution_count=1))
     if row["message"]:
         lines = row["message"].split("\n")
         found.append(nbformat.v4.new_output("error", ename="CheckFailed", evalue=lines[0], traceback=[row["message"]]))

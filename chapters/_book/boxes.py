@@ -1,4 +1,5 @@
 """What each directive becomes in a notebook: quotations, `<details>`, images with captions, tables."""
+import re
 from collections.abc import Callable, Sequence
 
 from docutils.nodes import make_id
@@ -65,6 +66,25 @@ def answer(page: Page, box: DirectiveText) -> str:
         f"`python -m autograder solution {e.name}`."
     )
     return details(f"Solution of `{e.name}`", "\n\n".join(filter(None, [page.blocks(box.body, box.line), how])))
+
+
+def written_parts(box: DirectiveText) -> tuple[str, int, str]:
+    """The name in nbgrader, the points and the title of {written} name points title."""
+    match = re.fullmatch(r"([a-z][a-z0-9-]*) (\d+) (.+)", box.argument.strip())
+    if match is None:
+        raise ValueError(f"{{written}} needs a name, points and a title, got {box.argument!r}")
+    return match[1], int(match[2]), match[3]
+
+
+def written(page: Page, box: DirectiveText) -> str:
+    """{written} name points Title: a question that a person grades; the answer has a cell of its own behind it."""
+    _, points, title = written_parts(box)
+    return quote(page, f"Written answer, {points} points: {page.words(title, box.line)}", box)
+
+
+def misplaced_written(page: Page, box: DirectiveText) -> str:
+    """A written answer has a cell of its own."""
+    raise ValueError("{written} must not stand inside another box: its answer could not have a cell of its own")
 
 
 def misplaced_answer(page: Page, box: DirectiveText) -> str:
@@ -233,6 +253,7 @@ def lineage(page: Page, box: DirectiveText) -> str:
 
 BOXES: dict[str, Callable[[Page, DirectiveText], str]] = {
     "task": task, "answer": misplaced_answer, "code-cell": misplaced_code, "quiz": quiz, "record": record,
+    "written": misplaced_written,
     "dropdown": dropdown, "admonition": admonition, "math": math, "image": image, "figure": figure,
     "list-table": list_table, "lineage": lineage,
     **{name: named(name.capitalize()) for name in ("note", "tip", "warning", "important")},

@@ -1,4 +1,4 @@
-"""What chapters are written with besides MyST: task, answer, quiz, record, and numbers by {result}."""
+"""What chapters are written with besides MyST: task, answer, quiz, record, written, and numbers by {result}."""
 import json
 import textwrap
 from typing import Any
@@ -9,6 +9,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.logging import getLogger
 
 from autograder import strip, table
+from chapters._book import boxes, markdown
 from chapters._book.site import ROOT
 
 log = getLogger(__name__)
@@ -200,6 +201,27 @@ class Record(BookDirective):
         return [nodes.admonition("", title, *self.body(), classes=["for-the-record"])]
 
 
+class Written(BookDirective):
+    """{written} name points Title: a question to answer in words, which a person grades."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build the box."""
+        try:
+            name, points, title = boxes.written_parts(
+                markdown.DirectiveText("written", self.arguments[0], {}, "", self.lineno)
+            )
+        except ValueError as error:
+            raise self.error(str(error)) from None
+        head = element(
+            "p", element("span", words("Written answer"), classes="task-kind"), words(" "),
+            element("span", *self.inline(title), classes="task-title"),
+            classes="task-head", ids=f"{name}-title",
+        )  # fmt: skip
+        facts = element("ul", element("li", words(f"{points} points, given by a person")), classes="task-facts")
+        return [element("div", head, facts, *self.body(), classes="task", ids=name, role="group",
+                        **{"aria-labelledby": f"{name}-title"})]  # fmt: skip
+
+
 class ResultRole(SphinxRole):
     """{result}`attention.logit_variance:.2f`: a number that a cell recorded in this build, or in the last kept one."""
 
@@ -223,4 +245,6 @@ class ResultRole(SphinxRole):
         return [words(f"[{name}?]")], []
 
 
-DIRECTIVES: dict[str, type[Directive]] = {"task": Task, "answer": Answer, "quiz": Quiz, "record": Record}
+DIRECTIVES: dict[str, type[Directive]] = {
+    "task": Task, "answer": Answer, "quiz": Quiz, "record": Record, "written": Written,
+}  # fmt: skip

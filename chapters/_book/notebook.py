@@ -63,7 +63,8 @@ def _parts(tokens: Sequence[Token]) -> Iterator[list[Token]]:
     yield from markdown.sections(part)
 
 
-_ALONE = ("{code-cell}", "{answer}")
+_ALONE = ("{code-cell}", "{answer}", "{written}")
+YOURS = "*Write your answer here, in place of this line.*"
 
 
 def _cells(page: Page, part: list[Token]) -> Iterator[nbformat.NotebookNode]:
@@ -78,6 +79,10 @@ def _cells(page: Page, part: list[Token]) -> Iterator[nbformat.NotebookNode]:
         box = markdown.read_directive(token, line)
         if box.name == "answer":
             yield _markdown(boxes.answer(page, box), tags=["answer"])
+        elif box.name == "written":
+            name, points, _ = boxes.written_parts(box)
+            yield _markdown(boxes.written(page, box))
+            yield _markdown(YOURS, nbgrader=_by_hand(name, points))
         else:
             yield from _code(page, box)
     except LoweringError:
@@ -134,6 +139,11 @@ def _grade(grade_id: str, points: int) -> dict:
         "cell_type": "code", "grade": True, "grade_id": grade_id, "locked": True, "points": points,
         "schema_version": 3, "solution": False, "task": False,
     }  # fmt: skip
+
+
+def _by_hand(grade_id: str, points: int) -> dict:
+    """Return nbgrader's metadata of an answer in words, which a person grades."""
+    return _grade(grade_id, points) | {"cell_type": "markdown", "locked": False, "solution": True}
 
 
 def _name(cells: Sequence[nbformat.NotebookNode]) -> None:
