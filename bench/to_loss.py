@@ -3,8 +3,10 @@
 `python -m bench to_loss --nanogpt PATH`: for each seed, nanoGPT trains for its 2,000 steps, then ours trains on the
 same text, shape and batch until its held-out loss is as low. Evaluations are not counted. One thread.
 """
+import argparse
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +79,19 @@ def ours(seed: int, steps: int, target: float, every: int = 20, **settings: Any)
     return {"reached": False, "seconds": seconds, "steps": steps, "curve": curve}
 
 
-def measure(nanogpt: str, seeds: int = 3, steps: int = 520) -> dict[str, Any]:
+def measure(options: Sequence[str] = ()) -> dict[str, Any]:
     """Both for each seed, and the ratio of CPU seconds."""
+    parser = argparse.ArgumentParser(prog="python -m bench to_loss")
+    parser.add_argument("--nanogpt", type=Path, required=True, help="a checkout of nanoGPT")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=600, help="steps of ours; the schedule ends there")
+    chosen = parser.parse_args(options)
     torch.set_num_threads(1)
     rows = []
-    for seed in range(int(seeds)):
-        seconds, loss = peer(Path(nanogpt).resolve(), seed)
-        row = ours(seed, int(steps), loss)
+    for seed in range(chosen.seeds):
+        seconds, loss = peer(chosen.nanogpt.resolve(), seed)
+        row = ours(seed, chosen.steps, loss)
         ratio = seconds / row["seconds"] if row["reached"] else None
         rows.append({"seed": seed, "nanogpt_s": seconds, "nanogpt_loss": loss, **row, "ratio": ratio})
         print(rows[-1], flush=True)
-    return {"settings": OURS | {"steps": steps}, "seeds": rows}
+    return {"settings": OURS | {"steps": chosen.steps}, "seeds": rows}

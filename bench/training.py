@@ -3,10 +3,11 @@
 `python -m bench training --nanogpt PATH` measures nanoGPT too, from a checkout of it. All peers take steps in turns, in
 one process; with one thread the numbers are CPU seconds, with two they are wall seconds. Medians.
 """
+import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -179,9 +180,13 @@ def tricks(rounds: int) -> list[dict[str, Any]]:
     return [{"trick": name, "ms": 1e3 * s} for name, s in seconds.items()]
 
 
-def measure(nanogpt: str | None = None, rounds: int = 40) -> dict[str, Any]:
+def measure(options: Sequence[str] = ()) -> dict[str, Any]:
     """Both shapes with one and two threads, then the tricks."""
-    nano = Path(nanogpt).resolve() if nanogpt else None
+    parser = argparse.ArgumentParser(prog="python -m bench training")
+    parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT, to measure it too")
+    parser.add_argument("--rounds", type=int, default=40)
+    chosen = parser.parse_args(options)
+    nano, rounds = chosen.nanogpt and chosen.nanogpt.resolve(), chosen.rounds
     found: dict[str, Any] = {"bf16_units": torch.cpu._is_avx512_bf16_supported(), "rounds": rounds, "shapes": {}}
     for name, shape in SHAPES.items():
         few = rounds if shape["d_model"] < 200 else max(6, rounds // 5)
