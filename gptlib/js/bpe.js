@@ -103,11 +103,8 @@ ol li small { display: block; font-size: .72em; opacity: .8; }
 ol li.first { margin-left: .45rem; }
 ol li.long { background: var(--soft); border-width: 1.5px; }
 ol li.new { border-color: var(--ink); box-shadow: inset 0 0 0 1.5px var(--ink); font-weight: 600; }
-td, th { text-align: left; }
-td:last-child, th:last-child { text-align: right; }
-code { font: 1em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--soft); padding: 0 .25em;
-  border-radius: .25em; white-space: pre-wrap; overflow-wrap: anywhere; }
-tr.next td, tr.next th { font-weight: 600; }
+tbody th { font: .95em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+tr.next td, tr.next th { font-weight: 600; box-shadow: inset 0 -2px var(--ink); }
 `;
 
 const LONGEST = 400;
@@ -142,7 +139,7 @@ export function mount(root, data) {
   const last = button("All merges", () => all.length - 1);
   const steps = node("div", { className: "row steps", role: "group", ariaLabel: "Merges" }, first, back, next, last, range);
   const tokens = node("ol", { ariaLabel: "Tokens", tabIndex: 0 });
-  const list = table("Neighbours that could be joined now, lowest number first", ["order", "piece", "number", "places"]);
+  const list = table("Neighbours that could be joined now; the first row comes next", ["piece", "number", "places"]);
   const said = status();
   fill(root, CSS, typed, box, examples, steps, tokens, list.element, said);
 
@@ -165,10 +162,9 @@ export function mount(root, data) {
     }, shown(piece), node("small", { textContent: String(ranks.get(piece)) })))));
     const could = candidates(state.chunks, ranks);
     const rows = could.slice(0, LISTED).map(({ rank, piece, times }, i) =>
-      row(i === 0 ? "joined next" : "", [node("td", {}, node("code", { textContent: shown(piece) })), String(rank), String(times)],
-        i === 0 ? "next" : ""));
-    if (!could.length) rows.push(row("none is left", ["", "", ""]));
-    if (could.length > LISTED) rows.push(row(`and ${could.length - LISTED} more`, ["", "", ""]));
+      row(shown(piece), [String(rank), String(times)], i === 0 ? "next" : ""));
+    if (!could.length) rows.push(row("none is left", ["–", "–"]));
+    if (could.length > LISTED) rows.push(row(`and ${could.length - LISTED} more`, ["…", "…"]));
     list.body.replaceChildren(...rows);
     const bytes = new TextEncoder().encode(box.value).length;
     said.textContent = describe(state, state.chunks.flat().length, [...box.value].length, bytes);
