@@ -73,3 +73,33 @@ def test_moving_the_knobs_in_chromium(tmp_path, browser):
     drawn = [int(row.split("\t")[4]) for row in page.locator("tbody tr").all_inner_texts()]
     page.close()
     assert sum(drawn) == 100 and drawn[2:4] == [0, 0] and not problems
+
+
+BEAMS = "".join((ROOT / f"solutions/js/{name}.js").read_text(encoding="utf-8") for name in ("common", "beams"))
+
+
+def test_what_beams_share_and_whose_children_they_are():
+    assert run_js(BEAMS, '[shared(["abcd", "abxd", "abc"]), shared(["ab", "ab"]), shared(["x", "y"])]') == [2, 2, 0]
+    assert run_js(BEAMS, 'parents(["ab", "ac", "bb"], ["acd", "ace", "abb", "zzz"])') == [1, 1, 0, -1]
+    told = run_js(BEAMS, 'describe(["ab", "ac", "bb"], ["acd", "ace", "abb"], 3, [-4.5, -5, -6])')
+    assert told == (
+        "Step 3: 3 texts are kept, children of 2 of the 3 before (1 died out). They agree in their first 1 of 3 "
+        "characters. The best costs 4.5 bits, 1.50 a character."
+    )
+
+
+def test_stepping_through_a_search_in_chromium(tmp_path, browser):
+    kept = [([""], [0]), (["a", "b"], [-1, -2]), (["bc", "aa"], [-2, -3])]
+    steps = [{"texts": texts, "bits": bits} for texts, bits in kept]
+    data = {"prompt": "x", "start": 0, "searches": [{"beams": 2, "steps": steps}]}
+    html = figures.Figure("beams", data, "A search.")._repr_mimebundle_()["text/html"]
+    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{html}", encoding="utf-8")
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    for _ in range(2):
+        page.get_by_role("button", name="Next step").click()
+    rows = page.locator("tbody tr").all_inner_texts()
+    said = page.locator("p[role=status]").inner_text()
+    page.close()
+    assert [row.split("\t") for row in rows] == [["1", "bc", "2.0", "2"], ["2", "aa", "3.0", "1"]]
+    assert said.startswith("Step 2: 2 texts are kept, children of 2 of the 2 before. They agree in their first 0 of 2")
