@@ -77,7 +77,7 @@ export function describe(tokens, prompt, now, cache, window) {
 export function mount(root, data) {
   const { tokens, scores, shapes } = data;
   const length = tokens.length;
-  const state = { prompt: data.prompt, now: data.prompt, cache: true, window: length, shape: 0, bytes: 2 };
+  const state = { prompt: data.prompt, now: data.prompt - 1, cache: true, window: length, shape: 0, bytes: 2 };
   const set = (name) => (x) => { state[name] = x; draw(); };
   const shown = (x) => (x === length ? "all" : String(x));
   const place = slider("newest place", { min: 0, max: length - 1, value: state.now }, set("now"));
