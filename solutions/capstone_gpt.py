@@ -140,6 +140,19 @@ def prepare(chosen: Preset, folder: str | Path) -> Path:
     return goal
 
 
+def excerpt(tokens: str | Path, split: str, start: int = 0, count: int | None = None) -> str:
+    """Read a piece of the text that a folder of token files holds.
+
+    Args:
+        tokens: the folder.
+        split: "train" or "held_out".
+        start: its first token.
+        count: of tokens; None reads to the end.
+    """
+    row = token_files.windows(tokens, split, 1).tokens[start : None if count is None else start + count]
+    return token_files.tokenizer_of(tokens).decode(row.tolist())
+
+
 def train(
     model: nn.Module,
     chosen: Preset,

@@ -215,7 +215,39 @@ def test_shipped_bands_are_of_presets_and_reach_their_end():
     assert all(envelopes.band(name) is None for name in unmeasured)
 
 
+def test_the_drawing_says_what_it_shows():
+    found = rows((100, 4.2), (1000, 3.2), (10000, 2.2))
+    assert "falls from 4.20 to 2.20: on track" in envelopes.draw(found, BAND).alt
+    assert "one run" in envelopes.draw(found, None).alt and "<svg" in envelopes.draw(found, BAND).svg()
+
+
 # A run that is cut off
+
+
+def test_a_run_is_kept_in_drive_where_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COURSE_RESULTS", raising=False)
+    monkeypatch.delenv("GPTLIB_BUDGET", raising=False)
+    assert capstone_gpt.home("cpu-quick") == tmp_path / "runs" / "cpu-quick"
+    (tmp_path / "drive").mkdir()
+    monkeypatch.setattr(capstone_gpt, "DRIVE", tmp_path / "drive")
+    assert capstone_gpt.home("mine") == tmp_path / "drive" / "gpt-lineage-runs" / "mine"
+    monkeypatch.setenv("COURSE_RESULTS", "somewhere")
+    assert capstone_gpt.home("mine") != capstone_gpt.home("mine"), "the book shows runs from their beginning"
+
+
+def test_samples_outlive_a_call_that_was_killed_while_it_wrote(tmp_path):
+    assert capstone_gpt.samples(tmp_path) == []
+    (tmp_path / "samples.txt").write_text('"one\\n"\n"tw"two"\n"three"\n')
+    assert capstone_gpt.samples(tmp_path) == ["one\n", "three"]
+
+
+def test_an_excerpt_is_the_text(trained):
+    folder = trained[0] / "text-characters"
+    cut = len(TEXT) - len(TEXT) // token_files.HELD_OUT_PART
+    assert capstone_gpt.excerpt(folder, "train", 7, 50) == TEXT[7:57]
+    assert capstone_gpt.excerpt(folder, "held_out") == TEXT[cut:]
+
 
 
 SCRIPT = """
@@ -399,7 +431,8 @@ def test_a_vocabulary_of_ones_own_goes_along(text, tmp_path):
     (tmp_path / "own.json").unlink()
     got = hand_in.read(tmp_path / "submission", gpt2.GPT2)
     assert capstone_gpt.bits_per_byte(got.model, TEXT[:200], got.tool, 16) == bits
-    assert hand_in.PATTERN == bpe.GPT2 and got.manifest["tokenizer"]["name"] == "bpe:own.json" and got.tool.vocab_size == 270
+    assert got.manifest["tokenizer"]["name"] == "bpe:own.json" and got.tool.vocab_size == 270
+    assert hand_in.PATTERN == bpe.GPT2
 
 
 def test_size_is_capped_before_anything_is_read(trained, tmp_path):
