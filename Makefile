@@ -14,7 +14,7 @@ TORCH := --no-deps --retries 1 -r requirements/torch-cpu.txt
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test lint course formgrader generate results bench lock clean
+.PHONY: help setup book serve test lint course doctor formgrader generate results bench lock clean
 
 help:  ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
@@ -24,7 +24,7 @@ $(READY): pyproject.toml requirements/lock.txt requirements/torch-cpu.txt
 	@test -x $(PY) || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	test -x $(PY) || $(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet $(TORCH)
-	$(PY) -m pip install --quiet -c requirements/lock.txt -e ".[book,grade,dev]"
+	$(PY) -m pip install --quiet -c requirements/lock.txt -e ".[book,grade,scale,dev]"
 	@touch $@
 
 setup: $(READY)  ## install everything into .venv (CUDA=1 for the GPU build of PyTorch)
@@ -55,6 +55,9 @@ results: book  ## keep the numbers and timings that the last build measured, for
 
 course: $(READY)  ## write the nbgrader course to build/course
 	$(PY) -m autograder course
+
+doctor: $(READY)  ## say what this machine can do for grading in a sandbox, and how to get more
+	$(PY) -m autograder doctor
 
 formgrader: course  ## start JupyterLab with nbgrader's formgrader on that course
 	$(PY) -m autograder formgrader

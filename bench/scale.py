@@ -1,8 +1,8 @@
 """How the cost of grading grows with the number of submissions, and whether memory stays flat.
 
-`python -m bench scale --submissions 100 1000` grades synthetic submissions of the attention chapter, all exercises: each
-is the solution with a comment of its own, so that nothing is taken from a record. Measured is the whole command, with
-taking in, running and entering into SQLite, on all cores; the machine's load before and after is kept with the numbers.
+`python -m bench scale --submissions 100 1000` grades synthetic submissions of the attention chapter, all its
+exercises: each is the solution with a comment of its own, so that nothing is taken from a record. Measured is the
+whole command, with taking in, running and entering into SQLite, on all cores; the machine's load is kept beside.
 """
 import argparse
 import os

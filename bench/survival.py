@@ -61,7 +61,7 @@ class Batch:
         course_config.write_template(self.course / "course.toml")
         path = self.course / "course.toml"
         head, tables = path.read_text("utf-8").split("\n[assignments.", 1)
-        lines = re.findall(r'^"(?:%s)" = .*$' % "|".join(map(re.escape, CHOSEN)), tables, re.M)
+        lines = [line for line in tables.splitlines() if line.startswith(tuple(f'"{name}" =' for name in CHOSEN))]
         head = re.sub(r"(?m)^check_seconds = .*$", "check_seconds = 2", head)
         path.write_text("\n".join([head, f"[assignments.{CHAPTER}]", *lines, ""]), "utf-8")
         self.term.run(f"python -m autograder course --out {self.course}")

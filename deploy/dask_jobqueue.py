@@ -1,4 +1,6 @@
-"""A Dask cluster in Slurm jobs, and the grading command on it.   python deploy/dask_jobqueue.py COURSE ASSIGNMENT [JOBS]
+"""A Dask cluster in Slurm jobs, and the grading command on it.
+
+python deploy/dask_jobqueue.py COURSE ASSIGNMENT [JOBS]
 
 Needs `pip install "dask[distributed]" dask-jobqueue` in the clone's environment, and a disk that all nodes share.
 """

@@ -15,7 +15,7 @@ USER = "postgres"
 def tools() -> str | None:
     """The folder of PostgreSQL's programs; Debian keeps them out of PATH."""
     places = [*sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True), *os.environ.get("PATH", "").split(":")]
-    return next((place for place in places if Path(place, "initdb").exists() and Path(place, "postgres").exists()), None)
+    return next((place for place in places if all(Path(place, name).exists() for name in ("initdb", "postgres"))), None)
 
 
 class Postgres:

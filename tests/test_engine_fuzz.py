@@ -1,4 +1,4 @@
-"""The fuzzer's corpus, replayed: no input makes intake, archives or the wire raise anything of their own, or take long."""
+"""The fuzzer's corpus, replayed: no input makes intake, archives or the wire raise their own errors, or take long."""
 import random
 import time
 

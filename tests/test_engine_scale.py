@@ -62,7 +62,7 @@ def test_parts_in_processes_of_their_own_and_a_commit(batch):
 
 
 def test_killed_at_random_with_grades_in_postgresql(batch):
-    """kill -9 of the coordinator, of a worker, of a zygote and of PostgreSQL: the same bytes as in peace with SQLite."""
+    """kill -9 of coordinator, worker, zygote and PostgreSQL: the same bytes as in peace with SQLite."""
     if not tools():
         message = "PostgreSQL is not installed (on Debian: apt-get install postgresql)"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)

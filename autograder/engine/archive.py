@@ -170,8 +170,8 @@ class Tar:
             for count, member in enumerate(archive):
                 if count > 2 * intake.MAX_FILES:
                     raise Rejected(f"The archive has more than {2 * intake.MAX_FILES} entries. {ADVICE}")
-                if member.size < 0:
-                    raise ValueError("a file of less than no bytes")
+                if not 0 <= member.size <= MAX_UNPACKED:
+                    raise ValueError("a file of a size that cannot be")
                 yield archive, member
 
     def names(self) -> Iterator[str]:
@@ -205,6 +205,7 @@ class Unpacking(io.RawIOBase):
 
     def __init__(self, data: bytes, kind: str) -> None:
         self.data, self.at, self.given, self.rest = data, 0, 0, bytearray()
+        self.empty = 0
         unpackers: dict[str, Any] = {
             "gz": lambda: zlib.decompressobj(31), "bz2": bz2.BZ2Decompressor,
             "xz": lambda: lzma.LZMADecompressor(memlimit=128 << 20),
@@ -219,6 +220,9 @@ class Unpacking(io.RawIOBase):
             self.given += len(more)
             too_large(self.given, len(self.data))
             self.rest += more
+        self.empty += not self.rest
+        if self.empty > 20:  # tarfile looks for the end of what an archive claims to hold block by block
+            raise EOFError("the archive ends too early")
         out = bytes(self.rest[:size])
         del self.rest[:size]
         return out
