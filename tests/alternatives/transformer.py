@@ -128,7 +128,7 @@ def torchs_loss(logits, targets, smoothing=0.1, ignore=0):
 @alternative(LOSS, "the wanted distribution, written out")
 def written_out(logits, targets, smoothing=0.1, ignore=0):
     size = logits.size(-1)
-    wanted = F.one_hot(targets, size) * (1 - smoothing) + smoothing / size
+    wanted = F.one_hot(targets, size).to(logits.dtype) * (1 - smoothing) + smoothing / size
     losses = -(wanted * logits.log_softmax(-1)).sum(-1)
     counted = (targets != ignore).to(logits.dtype)
     return (losses * counted).sum() / counted.sum().clamp(min=1)
