@@ -14,7 +14,7 @@ TORCH := --no-deps --retries 1 -r requirements/torch-cpu.txt
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book serve test lint course formgrader notebooks generate bench lock clean
+.PHONY: help setup book serve test lint course formgrader generate results bench lock clean
 
 help:  ## list the targets
 	@echo "make TARGET, where TARGET is one of:"
@@ -49,6 +49,10 @@ generate: $(READY)  ## regenerate what is derived: gptlib/, fingerprints, notebo
 	$(PY) -m autograder fingerprints
 	$(PY) -m chapters._book notebooks
 
+results: book  ## keep the numbers and timings that the last build measured, for the notebooks
+	$(PY) -m chapters._book results
+	$(PY) -m chapters._book notebooks
+
 course: $(READY)  ## write the nbgrader course to build/course
 	$(PY) -m autograder course
 
@@ -61,5 +65,5 @@ bench: $(READY)  ## run the benchmarks (slow; results in bench/results)
 lock: $(READY)  ## write requirements/lock.txt from what is installed
 	$(PY) -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements/lock.txt
 
-clean:  ## remove everything that was built (.venv and downloads stay)
-	rm -rf _build build chapters/_generated
+clean:  ## remove everything that was built (.venv, downloads and build/course with its gradebook stay)
+	rm -rf _build chapters/_generated $(filter-out build/course,$(wildcard build/*))

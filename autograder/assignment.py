@@ -88,7 +88,7 @@ def library(chapter: Chapter, points: Mapping[str, Points], root: Path = ROOT) -
         text = (source / f"{module}.py").read_text(encoding="utf-8")
         text = stub(text, module, points) if module == chapter.module else reference(text)
         found[f"gptlib/{module}.py"] = text.encode()
-    for path in sorted((source / "js").glob("*.js")):
+    for path in sorted((source / "js").glob("*.*")):
         found[f"gptlib/js/{path.name}"] = path.read_bytes()
     for name in sorted(n for n in found if n.endswith(".py")):
         _must_hold(found, imported(found[name].decode()), name)

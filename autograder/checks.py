@@ -5,6 +5,7 @@ is the sentence that learners read; it returns None and fails by raising.
 """
 import contextlib
 import math
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 Check = Callable[..., None]
 LONGEST = 400
+WIDTH = 78  # of what is said to learners: feedback pages and phones do not scroll sideways well
 
 
 class Failed(AssertionError):
@@ -24,12 +26,17 @@ class Failed(AssertionError):
 
     def text(self) -> str:
         """The message a learner reads."""
-        lines = [self.hint]
+        lines = [wrap(self.hint)]
         if self.where:
             lines.append(self.where)
         if self.expected is not None or self.actual is not None:
             lines += [f"  expected  {show(self.expected)}", f"  actual    {show(self.actual)}"]
         return "\n".join(lines)
+
+
+def wrap(text: str) -> str:
+    """Break a sentence into lines that can be read without scrolling sideways; addresses stay whole."""
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def checks(exercise: str) -> Callable[[Check], Check]:

@@ -152,8 +152,9 @@ def find_leaks(out: Path, course: Course) -> list[leaks.Leak]:
         for folder in sorted((out / "feedback").glob(f"*/{name}")):
             # Feedback shows learners their own code, and that may be the answer.
             sent = out / "submitted" / folder.parent.name / name
-            own = "".join(p.read_text("utf-8", "ignore") for p in sent.rglob("*.py")) if sent.is_dir() else ""
-            own += "".join(view for p in sent.rglob("*.ipynb") for view in leaks.views(p))
+            files = [p for p in sent.rglob("*") if p.is_file() and not p.is_symlink()] if sent.is_dir() else []
+            own = "".join(p.read_text("utf-8", "ignore") for p in files if p.suffix == ".py")
+            own += "".join(view for p in files if p.suffix == ".ipynb" for view in leaks.views(p))
             found += leaks.scan(folder, [s.less(own) for s in secrets])
     return found
 

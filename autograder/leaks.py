@@ -91,8 +91,8 @@ def functions(path: Path, what: str) -> list[Secret]:
             continue
         first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
         body = "\n".join(text.splitlines()[first.lineno - 1 : node.end_lineno])
-        plain = "\n".join(x for x in body.splitlines() if not re.search(r"""["'][^"']{10,}""", x))
-        kept = tuple(p for p in passages(plain) if len(p) >= LONG)
+        runs = re.split(r"""(?m)^[^\n]*["'][^"'\n]{10,}[^\n]*\n?""", body)
+        kept = tuple(p for run in runs for p in passages(run) if len(p) >= LONG)
         if kept:
             found.append(Secret(f"{what} {path.stem}.{node.name}", kept, share=0.3))
     return found
@@ -131,7 +131,7 @@ def _views(text: str, name: str) -> Iterator[str]:
     if name.endswith((".ipynb", ".json", ".html")):
         try:
             yield squeeze("".join(_strings(json.loads(text))))
-        except ValueError:
+        except (ValueError, RecursionError):
             yield squeeze(text.replace("\\n", "\n").replace('\\"', '"').replace('",', "").replace('"', ""))
 
 

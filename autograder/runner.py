@@ -1,10 +1,11 @@
 """`check("attention.attend")`: load what the learner's file says now, run the checks, say what is wrong."""
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from autograder import fingerprints, source
-from autograder.checks import Failed
+from autograder.checks import Failed, wrap
 from autograder.limits import TimeUp, quiet, seconds, time_limit
 from autograder.suites import checks_of, run, run_one, sentence
 from autograder.table import Exercise, exercise
@@ -40,19 +41,19 @@ def check(name: str, suite: str = "visible") -> None:
             implementation, path = source.load(row)
         print(f"{name} in {_shown(path)}")
         with quiet(), time_limit(seconds()):
-            run(found, implementation, passed=lambda text: print(f"  ✓ {text}"))
+            run(found, implementation, passed=lambda text: print("  ✓ " + wrap(text).replace("\n", "\n    ")))
     except source.Unusable as error:
         raise CheckFailed(f"✗ {error}") from None
     except TimeUp as error:
-        raise CheckFailed(_failure(error, f"{_too_slow()}", row, path, suite)) from None
+        raise CheckFailed(_failure(error, wrap(_too_slow()), row, path)) from None
     except NotImplementedError as error:
-        raise CheckFailed(_not_written(error, row, path)) from None
+        raise CheckFailed(not_written(error, row, str(path))) from None
     except Failed as error:
-        text = error.text() + _named(row, implementation, suite)
-        raise CheckFailed(_failure(error, text, row, path, suite)) from None
+        text = error.text() + (named(row, implementation) if suite == "visible" else "")
+        raise CheckFailed(_failure(error, text, row, path)) from None
     except (Exception, SystemExit) as error:
         text = f"Your code raised {type(error).__name__}: {error}\n{source.blame(error, path)}".rstrip()
-        raise CheckFailed(_failure(error, text, row, path, suite)) from None
+        raise CheckFailed(_failure(error, text, row, path)) from None
     kind = "checks" if suite == "visible" else "hidden checks"
     print(f"{name} passes its {kind}.")
 
@@ -69,34 +70,42 @@ def _too_slow() -> str:
     )
 
 
-def _not_written(error: NotImplementedError, row: Exercise, path: Path) -> str:
+def not_written(error: NotImplementedError, row: Exercise, path: str) -> str:
+    """What to tell someone who has not begun an exercise, or one that it needs."""
     missing = str(error)
     if missing == row.name or not missing:
         return (
             f"✗ {row.name} is not written yet. Open {path}, find `{row.function}`, and replace the line "
             "`raise NotImplementedError(…)` by your code. Then run this cell again."
         )
+    if not re.fullmatch(r"\w+\.\w+", missing):  # an error of some library, not of an exercise
+        return f"✗ {row.name}\n  Your code raised NotImplementedError: {missing}"
     return (
         f"✗ {row.name} uses {missing}, which is not written yet. Write that one first, or take it from the "
         f"solutions with `python -m autograder fill {missing}`."
     )
 
 
-def _failure(error: BaseException, text: str, row: Exercise, path: Path, suite: str) -> str:
-    lines = [f"✗ {getattr(error, 'sentence', row.title)}", *(f"  {line}" for line in text.splitlines())]
-    if os.environ.get("NBGRADER_EXECUTION"):
-        lines += ["", f"Your code in {path.name}:", source.source_of(row, path)]
+def _failure(error: BaseException, text: str, row: Exercise, path: Path) -> str:
+    own = source.source_of(row, path) if os.environ.get("NBGRADER_EXECUTION") else None
+    return failure(error, text, row, path.name, own)
+
+
+def failure(error: BaseException, text: str, row: Exercise, file: str, own: str | None) -> str:
+    """The message about a check that failed, with the learner's own source where work is graded."""
+    title = wrap(getattr(error, "sentence", row.title)).replace("\n", "\n  ")
+    lines = [f"✗ {title}", *(f"  {line}" for line in text.splitlines())]
+    if own is not None:
+        lines += ["", f"Your code in {file}:", own]
     return "\n".join(lines)
 
 
-def _named(row: Exercise, implementation: Any, suite: str) -> str:
-    """The registered mistake that gives these outputs, as lines to add to the message."""
-    if suite != "visible":
-        return ""
+def named(row: Exercise, implementation: Any) -> str:
+    """The registered mistake that gives the outputs of the visible checks, as lines to add to the message."""
     failures = []
     try:
         with quiet(), time_limit(seconds()):
-            for one in checks_of(row.name, suite):
+            for one in checks_of(row.name):
                 try:
                     run_one(one, implementation)
                 except Failed as failure:
@@ -107,7 +116,7 @@ def _named(row: Exercise, implementation: Any, suite: str) -> str:
     if not rows:
         return ""
     clauses = ", or when ".join(found["mistake"] for found in rows)
-    return f"\nThis is what comes out when {clauses}.\nRead: {rows[0]['link']}"
+    return "\n" + wrap(f"This is what comes out when {clauses}.") + f"\nRead: {rows[0]['link']}"
 
 
 __all__ = ["CheckFailed", "check", "sentence"]

@@ -74,7 +74,7 @@ def generate(transform: Callable[[str, str], str], target: Path, source: Path = 
         if not goal.exists() or goal.read_text(encoding="utf-8") != text:
             goal.write_text(text, encoding="utf-8")
             written.append(goal)
-    for path in sorted((source / "js").glob("*.js")):
+    for path in sorted((source / "js").glob("*.*")):
         goal = target / "js" / path.name
         if not goal.exists() or goal.read_bytes() != path.read_bytes():
             goal.parent.mkdir(exist_ok=True)

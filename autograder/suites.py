@@ -78,19 +78,28 @@ def sentence(check: Check) -> str:
     return " ".join((check.__doc__ or check.__name__).split("\n\n")[0].split())
 
 
-def run(found: list[Check], implementation: Any, passed: Callable[[str], None] = lambda text: None) -> None:
+def run(
+    found: list[Check], implementation: Any, passed: Callable[[str], None] = lambda text: None,
+    watch: Callable[[Any], tuple[Any, Any]] = sideeffects.watch,
+) -> None:
     """Run checks in order, then look at the side effects that their calls had.
+
+    Args:
+        found: the checks.
+        implementation: what they are to check.
+        passed: called with the sentence of each check that holds.
+        watch: gives the implementation to call and the growing list of facts about its calls.
 
     Raises:
         Exception: what the first failing check or the implementation raised; its attribute `sentence`
             is the check's sentence.
     """
-    watched, facts = sideeffects.watch(implementation)
+    watched, facts = watch(implementation)
     for check in found:
         try:
             run_one(check, watched)
         except BaseException as error:
-            if facts and isinstance(error, Failed):
+            if isinstance(error, Failed) and facts:
                 break  # a changed argument explains a wrong value, not the other way round
             error.sentence = sentence(check)  # type: ignore[attr-defined]
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 from autograder.strip import build_reference
 from bench.machine import machine
 
-NAMES = ("attention", "setup_time")
+NAMES = ("attention", "grading", "setup_time")
 
 
 def main(names: list[str]) -> int:
@@ -21,6 +21,7 @@ def main(names: list[str]) -> int:
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         numbers = importlib.import_module(f"bench.{name}").measure()
         path = Path(__file__).parent / "results" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"machine": machine(), "load": load, "numbers": numbers}, indent=1) + "\n")
         print(f"{path}:\n{path.read_text()}")
     return 0

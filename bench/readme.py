@@ -13,7 +13,8 @@ def sentence() -> str:
     numbers, machine = found["numbers"], found["machine"]
     return (
         f"Measured on a fresh clone with an empty pip cache: set-up {minutes(numbers['setup_s'])} "
-        f"({numbers['venv_mb']:,} MB in `.venv`), the book {minutes(numbers['book_s'])}, "
+        f"({numbers['venv_mb']:,} MB in `.venv`), the book of {numbers['chapters']} chapters "
+        f"{minutes(numbers['book_s'])}, "
         f"the book again with nothing changed {numbers['book_again_s']:.0f} s. "
         f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
         f"Python {machine['python']}.\n"

@@ -20,6 +20,7 @@ def measure() -> dict[str, float]:
             start = time.perf_counter()
             subprocess.run(["make", target], cwd=clone, env=env, check=True, stdout=subprocess.DEVNULL)
             found[name] = round(time.perf_counter() - start, 1)
+        found["chapters"] = len(list((clone / "chapters").glob("[0-9]*.md")))
         found["venv_mb"] = round(size(clone / ".venv") / 1e6)
         found["html_mb"] = round(size(clone / "_build/html") / 1e6, 1)
     return found

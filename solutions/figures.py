@@ -3,6 +3,7 @@
 An interactive figure is one ES module of `js/` with its data, put whole into the output: it works in the book, from a
 file, in JupyterLab, VS Code and Colab, with no network and no kernel. The drawings come from `drawing`.
 """
+import base64
 import hashlib
 import html
 import json
@@ -14,8 +15,8 @@ from typing import Any
 from .drawing import Drawing, bars, curve, heatmap, style
 
 __all__ = [
-    "Drawing", "Figure", "attention_figure", "bars", "curve", "heatmap", "live", "module_text", "ngram_figure",
-    "rounded", "style",
+    "Drawing", "Figure", "attention_figure", "bars", "curve", "gpt2_figure", "heatmap", "live", "module_text",
+    "ngram_figure", "rounded", "style",
 ]
 
 JS = Path(__file__).with_name("js")
@@ -177,3 +178,24 @@ def attention_figure(
         data["readout"] = {"labels": list(labels), "weight": rounded(weight), "bias": rounded(bias)}
     start = f"{'causal' if causal else 'unmasked'} attention of “{tokens[position]}” (position {position})"
     return Figure("attention", data, f"Interactive table: one head over {' '.join(tokens)}; at first {start}.")
+
+
+def gpt2_figure(
+    path: str | Path | None = None, text: str = "Now is the winter of our", examples: Sequence[str] = ()
+) -> Figure:
+    """Put a small GPT into the page: type, and see its guesses, its heads and the stages of a block.
+
+    Args:
+        path: a safetensors file as `python -m chapters._book.page_gpt` writes it; None takes the one of this library.
+        text: what stands in the box at first.
+        examples: texts to pick.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    path = JS / "gpt2_page.safetensors" if path is None else Path(path)
+    if not path.is_file():
+        raise ValueError(f"path must be the file of a small GPT, and there is none at {path}")
+    data = {"weights": base64.b64encode(path.read_bytes()).decode(), "text": text, "examples": list(examples)}
+    return Figure("gpt2", data, "Interactive: a small GPT that runs in this page. Type a text and see which character "
+                  "it expects next, where its heads look, and how a block changes the last position.")  # fmt: skip

@@ -29,10 +29,13 @@ def collect() -> dict[str, Any]:
         for mutant in mutants_of(chapter.module):
             row = exercise(mutant.exercise)
             see = f"{row.chapter}.html#{mutant.see or row.see}"
-            for check in checks_of(mutant.exercise):
-                (hint, output), again = (_output(check, mutant.implementation, seed) for seed in (0, 1))
-                if output is None or again != (hint, output):
-                    continue  # nothing to compare with, or decided by chance or an earlier call
+            claims = checks_of(mutant.exercise)
+            once = {check: _output(check, mutant.implementation, 0) for check in claims}
+            again = {check: _output(check, mutant.implementation, 1) for check in claims}
+            for check in claims:
+                hint, output = once[check]
+                if output is None or again[check] != once[check]:
+                    continue  # nothing to compare with, or decided by chance or by earlier calls
                 entry = {"hint": hint, "mistake": mutant.mistake, "see": see, "output": output}
                 rows = found.setdefault(mutant.exercise, {}).setdefault(check.__name__, [])
                 if entry not in rows:

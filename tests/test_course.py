@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from autograder import course, course_config, leaks
-from tests.conftest import ROOT, needs_tool
+from tests.conftest import ROOT
 from tests.course_kit import BY_EXCHANGE, BY_ZIP, CHAPTER, DIRECT, EXPECTED, FULL, Term, commands, unreadable
 
 pytest.importorskip("nbgrader")
@@ -33,6 +33,8 @@ def term(tmp_path_factory):
         if "zip_collect" in line:
             for name, work in BY_ZIP.items():
                 term.upload(name, work)
+        if "student import" in line:
+            (term.course / "roster.csv").write_text("id,first_name,last_name,email\nada,Ada,Lovelace,ada@example.org\n")
         if "nbgrader autograde" in line:
             for name, work in DIRECT.items():
                 term.hand_in(name, work)
@@ -52,6 +54,10 @@ def grades(term):
 @pytest.mark.parametrize("name", EXPECTED)
 def test_everyone_gets_what_they_earned(grades, name):
     assert (float(grades[name]["score"]), float(grades[name]["max_score"])) == (EXPECTED[name], FULL)
+
+
+def test_the_roster_gives_grades_a_name(grades):
+    assert (grades["ada"]["first_name"], grades["ada"]["last_name"]) == ("Ada", "Lovelace")
 
 
 def test_the_unreadable_one_is_named_and_stops_nobody(term, grades):
@@ -142,20 +148,15 @@ def formgrader(term):
     process.communicate(timeout=30)
 
 
-def test_the_formgrader_shows_the_grades(term, grades, formgrader):
-    chromium = needs_tool("chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.goto(f"{formgrader}/?token=t")
-        page.get_by_role("link", name=CHAPTER, exact=True).wait_for()
-        assert page.url.endswith("/formgrader/manage_assignments") or page.url.endswith("/formgrader")
-        assert "could not be created" not in page.inner_text("body")
-        page.goto(f"{formgrader}/formgrader/manage_submissions/{CHAPTER}")
-        page.locator("td", has_text="ada").first.wait_for()
-        rows = page.locator("tr", has_text=" / ").all_inner_texts()
-        shown = {row.split("\t")[1]: row.split("\t")[4] for row in rows}
-        assert {n: shown[n] for n in EXPECTED} == {n: f"{EXPECTED[n]} / {FULL}" for n in EXPECTED}
-        browser.close()
+def test_the_formgrader_shows_the_grades(term, grades, formgrader, browser):
+    page = browser.new_page()
+    page.goto(f"{formgrader}/?token=t")
+    page.get_by_role("link", name=CHAPTER, exact=True).wait_for()
+    assert page.url.endswith("/formgrader/manage_assignments") or page.url.endswith("/formgrader")
+    assert "could not be created" not in page.inner_text("body")
+    page.goto(f"{formgrader}/formgrader/manage_submissions/{CHAPTER}")
+    page.locator("td", has_text="ada").first.wait_for()
+    rows = page.locator("tr", has_text=" / ").all_inner_texts()
+    shown = {row.split("\t")[1]: row.split("\t")[4] for row in rows}
+    assert {n: shown[n] for n in EXPECTED} == {n: f"{EXPECTED[n]} / {FULL}" for n in EXPECTED}
+    page.close()

@@ -250,12 +250,12 @@ def test_a_bar_inside_a_table_does_not_end_its_cell(site):
     assert r"| $\vert x\vert $ | 2 |" in text
 
 
-def test_answers_are_cells_of_their_own(site):
-    cells = [c for c in lowered(site, EVERYTHING).cells if c.metadata.get("tags") == ["answer"]]
-    assert ["return 2 * x" in c.source for c in cells] == [True, False]
-    assert "# Twice.__init__\nself.factor = 2\n\n# Twice.call\nreturn self.factor * x" in cells[1].source
-    other = [c.source for c in lowered(site, EVERYTHING).cells if c.metadata.get("tags") != ["answer"]]
-    assert not any("return 2 * x" in source for source in other)
+def test_answers_are_cells_of_their_own_and_tell_where_the_solution_is(site):
+    cells = lowered(site, EVERYTHING).cells
+    answers = [c.source for c in cells if c.metadata.get("tags") == ["answer"]]
+    for name, text in zip(("demo.double", "demo.Twice"), answers, strict=True):
+        assert f"`python -m autograder solution {name}`" in text and "solutions/demo.py" in text
+    assert not any("return 2 * x" in c.source or "self.factor" in c.source for c in cells)
 
 
 def test_grade_cells_come_from_the_table(site):

@@ -6,7 +6,7 @@ import pytest
 from pybtex.database import parse_file
 
 from chapters._book import lineage, tree, tree_draw, tree_layout, tree_small
-from tests.conftest import ROOT, needs_tool
+from tests.conftest import ROOT
 
 TREE = lineage.lineage()
 PLAN = tree_layout.layout(TREE)
@@ -161,27 +161,22 @@ def test_the_list_names_every_node_once_with_its_papers():
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 360, 640, 760, 1200])
-def test_names_fit_their_boxes_and_the_page_never_scrolls_sideways(tmp_path, theme, width):
+def test_names_fit_their_boxes_and_the_page_never_scrolls_sideways(tmp_path, browser, theme, width):
     """In Chromium, with its own default font: no word leaves its box, and one of the two drawings is shown."""
-    from playwright.sync_api import sync_playwright
-
-    browser_path = needs_tool("chromium")
     figure = tree.svg(href=lambda n: "x.html" if n.id == "attention" else None) + tree.svg("dalle2")
     page_file = tmp_path / "tree.html"
     page_file.write_text(
         f'<!doctype html><html data-theme="{theme}"><meta charset="utf-8"><body style="margin:16px">'
         f'<figure class="lineage-figure">{figure}</figure>', encoding="utf-8")
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 800})
-        page.goto(page_file.as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        shown = [page.locator(f".lineage-{kind}").is_visible() for kind in ("wide", "narrow", "small")]
-        assert shown in ([True, False, True], [False, True, True])
-        outside = page.evaluate(OUTSIDE)
-        page.keyboard.press("Tab")
-        focused = page.evaluate("document.activeElement.getAttribute('aria-label')")
-        browser.close()
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(page_file.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shown = [page.locator(f".lineage-{kind}").is_visible() for kind in ("wide", "narrow", "small")]
+    assert shown in ([True, False, True], [False, True, True])
+    outside = page.evaluate(OUTSIDE)
+    page.keyboard.press("Tab")
+    focused = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    page.close()
     assert outside == []
     assert focused == "Attention, 2014: open the chapter"
 

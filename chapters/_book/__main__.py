@@ -10,6 +10,7 @@ COMMANDS = {
     "notebooks": "chapters._book.notebook:main",
     "results": "chapters._book.results:main",
     "pages": "chapters._book.pages:main",
+    "pictures": "chapters._book.pictures:main",
     "scaffold": "chapters._book.scaffold:main",
 }
 

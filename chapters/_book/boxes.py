@@ -1,5 +1,4 @@
 """What each directive becomes in a notebook: quotations, `<details>`, images with captions, tables."""
-import textwrap
 from collections.abc import Callable, Sequence
 
 from docutils.nodes import make_id
@@ -55,20 +54,17 @@ def exercise(page: Page, name: str) -> Exercise:
 
 
 def answer(page: Page, box: DirectiveText) -> str:
-    """{answer} module.exercise: the solution regions of solutions/*.py, behind a click."""
+    """{answer} module.exercise: how to see the solution; the notebook never holds it, for the book offers it."""
     e = exercise(page, box.argument)
     path = page.site.root / "solutions" / f"{e.module}.py"
-    found = strip.regions(path.read_text(encoding="utf-8"))
-    own = {name: code for name, code in found.items() if name.split(".")[0] == e.function}
-    if not own:
+    if not any(name.split(".")[0] == e.function for name in strip.regions(path.read_text(encoding="utf-8"))):
         raise LookupError(f"solutions/{e.module}.py has no solution region in {e.function}")
-    parts = [textwrap.dedent(code).rstrip("\n") for code in own.values()]
-    if len(own) > 1:
-        parts = [f"# {name}\n{code}" for name, code in zip(own, parts, strict=True)]
-    code = "\n\n".join(parts)
-    text = page.blocks(box.body, box.line)
-    source = f"From [`solutions/{e.module}.py`]({page.site.file_url(path)})."
-    return details(f"Answer: `{e.name}`", "\n\n".join(filter(None, [text, f"```python\n{code}\n```", source])))
+    how = (
+        "Compare with ours once yours passes, or when an hour has brought nothing new: "
+        f"[`solutions/{e.module}.py`]({page.site.file_url(path)}), or in a terminal "
+        f"`python -m autograder solution {e.name}`."
+    )
+    return details(f"Solution of `{e.name}`", "\n\n".join(filter(None, [page.blocks(box.body, box.line), how])))
 
 
 def misplaced_answer(page: Page, box: DirectiveText) -> str:

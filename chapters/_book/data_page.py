@@ -92,6 +92,10 @@ def holds(content: Any) -> str:
     """Measure what `load` returned, in words."""
     if isinstance(content, tiktoken.Encoding):
         return f"{content.n_vocab:,} tokens; “Hello world” becomes `{content.encode('Hello world')}`"
+    if isinstance(next(iter(content.values())), list):
+        counts = ", ".join(f"{name} {len(rows):,}" for name, rows in content.items())
+        ratings = sum(len(scores) for rows in content.values() for _, scores in rows)
+        return f"{sum(map(len, content.values())):,} sentences ({counts}) with {ratings:,} ratings"
     text = "\n".join(content.values())
     characters = f"{len(text):,} characters ({len(set(text))} different ones)"
     return f"{len(content)} texts, {characters}, {len(text.split()):,} words"

@@ -1,18 +1,22 @@
 """The two pictures of README.md, taken from the real thing: the built book and a learner's failing check."""
-import inspect
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 from pathlib import Path
 
-from autograder.strip import ROOT, build_reference, regions
+from autograder.strip import ROOT, regions
 
 STATIC = ROOT / "chapters" / "_static"
-EXERCISE, MISTAKE = "attention.attend", "mask_after_softmax"
+EXERCISE = "attention.attend"
+# What a learner may write: the mask is applied after the softmax.
+MISTAKE = """
+    weights = (query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])).softmax(-1)
+    if mask is not None:
+        weights = weights * mask
+    return weights @ value
+"""
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 
 
@@ -30,17 +34,12 @@ def main(argv: list[str]) -> int:
 
 
 def feedback_page(folder: Path) -> Path:
-    """Run `check` in a notebook on a learner's file with a registered mistake; return it as HTML."""
-    sys.path.insert(0, str(build_reference()))
-    from tests.mutants import mutants_of
-
-    wrong = next(m for m in mutants_of(EXERCISE.split(".")[0]) if m.form == MISTAKE)
+    """Run `check` in a notebook on a learner's file with a common mistake; return it as HTML."""
     for part in ("gptlib", "autograder"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     path = folder / "gptlib" / "attention.py"
     source = (ROOT / "solutions" / "attention.py").read_text(encoding="utf-8")
-    body = re.sub(r"^.*?\n(?=    \S)", "", inspect.getsource(wrong.implementation), count=1, flags=re.S)
-    path.write_text(source.replace(regions(source)["attend"], textwrap.indent(textwrap.dedent(body), "    ")))
+    path.write_text(source.replace(regions(source)["attend"], MISTAKE.lstrip("\n")), encoding="utf-8")
     import nbformat
 
     notebook = nbformat.v4.new_notebook(cells=[

@@ -8,15 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from chapters._book import build
-from tests.conftest import ROOT, needs_tool
-
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
+from tests.conftest import ROOT
 
 
 def toc() -> list[str]:
@@ -53,16 +48,6 @@ def book() -> Iterator[Book]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield Book(build.HTML, f"http://127.0.0.1:{server.server_address[1]}")
         server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, headless."""
-    chromium = needs_tool("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS.split())
-        yield browser
-        browser.close()
 
 
 def watched(context: BrowserContext, name: str, address: str) -> Visit:

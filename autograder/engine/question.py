@@ -1,0 +1,153 @@
+"""One question, that is one grade cell: the ordinary checks on a proxy of the learner's code, and what they say."""
+import contextlib
+import dataclasses
+import hashlib
+import hmac
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from autograder import fingerprints as _known  # noqa: F401  (read once, before any fork of a worker)
+from autograder import runner
+from autograder.checks import Failed
+from autograder.engine.judge import Ended, Session
+from autograder.engine.peer import Reported
+from autograder.engine.sandbox import Limits, Zygote
+from autograder.limits import TimeUp, time_limit
+from autograder.suites import checks_of, run
+from autograder.table import Exercise, exercise
+
+GRADED, ZERO, REJECTED, HUMAN, RETRY = "GRADED", "ZERO-WITH-REASON", "REJECTED", "NEEDS-HUMAN", "RETRY"
+LONGEST = 6000
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """One exercise in one suite, the files and cells it is graded with, and the key that its inputs are drawn from."""
+
+    name: str
+    suite: str
+    files: Mapping[str, str]
+    key: str
+    cells: tuple[tuple[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a question; `text` is what nbgrader shows of a cell that ran, `message` its error."""
+
+    verdict: str
+    passed: bool
+    text: str
+    message: str
+    cpu: float
+    peak: int
+
+
+class Facts:
+    """The side effects that the child has seen so far; it reports, the judge decides."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def _now(self) -> list[str]:
+        found = self.session.function("facts")
+        return [str(fact)[:1000] for fact in found[:20]] if isinstance(found, list) else []
+
+    def __bool__(self) -> bool:
+        return bool(self._now())
+
+    def __getitem__(self, i: int) -> str:
+        return self._now()[i]
+
+
+def grade(zygote: Zygote, question: Question, limits: Limits, secret: str, hidden: str) -> Outcome:
+    """Run one question in a child of its own.
+
+    Args:
+        zygote: to fork the child from.
+        question: what to run.
+        limits: what the child may use.
+        secret: the course secret; inputs are drawn from it and the question's key.
+        hidden: the folder of hidden checks.
+
+    Raises:
+        Gone: the engine's own machinery failed; the learner is not charged.
+    """
+    session = Session(zygote, limits)
+    lines, message, verdict = [f"{question.name} in gptlib/{question.name.split('.')[0]}.py"], "", GRADED
+    try:
+        with _inputs(secret, question.key, hidden), time_limit(3 * limits.wall + 60):
+            message = examine(session, question, lines)
+    except Ended as error:
+        verdict, message = ZERO, f"✗ {exercise(question.name).title}\n  {error}"
+    except TimeUp:
+        verdict, message = ZERO, f"✗ {exercise(question.name).title}\n  What the code gave took too long to check."
+    finally:
+        used = session.close()
+    printed = session.output()
+    if printed.strip():
+        lines.insert(1, printed.rstrip("\n"))
+    if not message:
+        lines.append(f"{question.name} passes its {'' if question.suite == 'visible' else 'hidden '}checks.")
+    text, message = (_clean(part, session) for part in ("\n".join(lines), message))
+    return Outcome(verdict, not message, text, message, round(used["cpu"], 3), used["peak"])
+
+
+def examine(session: Session, question: Question, lines: list[str]) -> str:
+    """Load the exercise and run its checks; give the message of what failed, or nothing."""
+    row, own = exercise(question.name), ""
+    file = f"{row.module}.py"
+    try:
+        found = checks_of(row.name, question.suite)
+        if not found:
+            raise LookupError(f"there are no {question.suite} checks of {row.name}")
+        own = session.load(dict(question.files), row.name, question.cells)[:LONGEST]
+        run(found, session.exercise, lambda text: lines.append(f"  ✓ {text}"), lambda proxy: (proxy, Facts(session)))
+    except Reported as error:
+        return f"✗ {error}"
+    except NotImplementedError as error:
+        return runner.not_written(error, row, f"gptlib/{file}")
+    except Failed as error:
+        text = error.text() + (_named(row, session) if question.suite == "visible" else "")
+        return runner.failure(error, text, row, file, own)
+    except Ended as error:
+        if session.verdict:
+            raise Ended(str(error) + f"\n\nYour code in {file}:\n{own}" if own else str(error)) from None
+        raise
+    except Exception as error:
+        name = getattr(error, "learners_type", None) or type(error).__name__
+        text = f"Your code raised {name}: {error}\n{getattr(error, 'blame', '')}".rstrip()
+        return runner.failure(error, text, row, file, own)
+    return ""
+
+
+def _named(row: Exercise, session: Session) -> str:
+    try:
+        return runner.named(row, session.exercise)
+    except Ended:
+        return ""
+
+
+@contextlib.contextmanager
+def _inputs(secret: str, key: str, hidden: str) -> Iterator[None]:
+    """Let checks draw from HMAC(course secret, key): the same when graded again, different for other sources."""
+    drawn = hmac.new(secret.encode(), key.encode(), hashlib.sha256).hexdigest()
+    new = {"AUTOGRADER_SECRET": drawn, "AUTOGRADER_HIDDEN": hidden}
+    before = {name: os.environ.get(name) for name in new}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _clean(text: Any, session: Session) -> str:
+    """A text that can be stored and shown: printable, of bounded length, without the sandbox's paths."""
+    text = text.replace(f"{session.folder or '/tmp'}/", "").encode("utf-8", "replace").decode("utf-8")
+    text = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+    return text if len(text) <= 2 * LONGEST else text[:LONGEST] + "\n…\n" + text[-LONGEST:]

@@ -1,0 +1,72 @@
+"""One immutable verdict a question, in a file named by the SHA-256 of all that it depends on."""
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autograder.engine.question import Outcome, Question
+from autograder.engine.sandbox import PACKAGE, Limits
+
+JUDGING = ("engine/*.py", "suites.py", "checks.py", "sideeffects.py", "runner.py", "source.py", "magics.py",
+           "fingerprints.json", "exercises.toml", "visible/*.py")  # fmt: skip
+
+
+def key_of(question: Question, limits: Limits, tier: str, secret: str, hidden: Path) -> str:
+    """The SHA-256 of the sources, the exercise, its checks, the limits, the tier, the secret and the engine."""
+    own = dict(question.files)
+    parts = [question.name, question.suite, sorted(own.items()), question.cells, dataclasses.astuple(limits), tier,
+             hashlib.sha256(secret.encode()).hexdigest(), version(hidden)]  # fmt: skip
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@functools.cache
+def version(hidden: Path) -> str:
+    """What the engine and its checks are: another version asks again."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    paths = [p for pattern in JUDGING for p in sorted(PACKAGE.glob(pattern))] + sorted(hidden.rglob("*.py"))
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+class Records:
+    """A folder of verdicts; a verdict is there whole or not at all, and never changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        """Where a verdict stands."""
+        return self.folder / key[:2] / f"{key}.json"
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Read a verdict; None if there is none, or the disk lost it."""
+        try:
+            found = json.loads(self.path(key).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if found.get("key") == key else None
+
+    def put(self, key: str, question: Question, tier: str, outcome: Outcome) -> dict[str, Any]:
+        """Write a verdict."""
+        row = {"key": key, "exercise": question.name, "suite": question.suite, "tier": tier}
+        row |= dataclasses.asdict(outcome)
+        write(self.path(key), row)
+        return row
+
+
+def write(path: Path, value: Any) -> None:
+    """Write JSON so that a reader finds all of it or what was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, sort_keys=True)
+        file.flush()
+        os.fsync(handle)
+    os.replace(name, path)

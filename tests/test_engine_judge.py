@@ -1,0 +1,200 @@
+"""What crosses between judge and child: values, errors, gradients, modules, generators, callables, side effects."""
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+from torch.testing import assert_close
+
+from autograder.engine.judge import Session
+from autograder.engine.sandbox import TIERS
+from tests.engine_kit import SMALL, zygote
+
+SOURCE = {"gptlib/__init__.py": "", "gptlib/m.py": Path(__file__).with_name("engine_learner.py").read_text("utf-8")}
+
+
+@pytest.fixture(params=TIERS)
+def session(request):
+    made = Session(zygote(request.param), SMALL)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def child(session):
+    def exercise(name):
+        session.load(SOURCE, f"m.{name}")
+        return session.exercise
+
+    return exercise
+
+
+def normal(*shape, grad=True, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, dtype=torch.float64, generator=generator).requires_grad_(grad)
+
+
+def test_forward_and_gradient(child):
+    attend = child("attend")
+    query, key, value = (normal(2, 3, n, 4, seed=n) for n in (5, 7, 7))
+    mask = torch.arange(35).reshape(5, 7) % 3 > 0
+    out, expected = attend(query, key, value, mask=mask), scaled_dot_product_attention(query, key, value, mask)
+    assert_close(out, expected, rtol=1e-9, atol=1e-10)
+    weight, inputs = normal(*out.shape, grad=False, seed=9), [query, key, value]
+    ours, theirs = (torch.autograd.grad((o * weight).sum(), inputs) for o in (out, expected))
+    assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+    assert torch.autograd.gradcheck(attend, [normal(2, 3), normal(2, 3), normal(2, 3)])
+
+
+def test_the_same_tensor_thrice_composed_and_without_gradients(child):
+    attend, x, oracle = child("attend"), normal(2, 5, 4), scaled_dot_product_attention
+    ours, theirs = (torch.autograd.grad(f(x, f(x, x, x), x).sum(), x) for f in (attend, oracle))
+    assert_close(ours, theirs)
+    with torch.no_grad():
+        assert not attend(x, x, x).requires_grad
+
+
+def test_values_and_errors(child):
+    x = normal(2)
+    result = child("many_kinds")(x, "héllo")
+    assert_close(result["a"][0], x + 1)
+    assert repr(result["a"][1]) == "[None, True, 2, -0.0, inf]"
+    assert (result[3], result["set"], result["z"], result["b"]) == ("olléh", {1, 2}, 1 + 2j, b"\xff")
+    with pytest.raises(ValueError, match="at least 1") as caught:
+        child("causal_mask")(0)
+    assert caught.value.learners_type == "MyError" and "raise MyError" in caught.value.blame
+    with pytest.raises(KeyError, match="^'a key'$"):
+        child("causal_mask")(100)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.complex64, torch.bool, torch.int64])
+def test_dtypes_shapes_and_layout(child, dtype):
+    view_it, grid = child("view_it"), torch.arange(12).reshape(3, 4).to(dtype)
+    for tensor in (grid, torch.ones((), dtype=dtype), torch.ones(0, 3, dtype=dtype)):
+        assert_close(view_it(tensor), tensor.view(-1), rtol=0, atol=0)
+    for turned in (grid.T, grid[:, :1].expand(3, 4)):
+        with pytest.raises(RuntimeError, match="view"):
+            view_it(turned)
+    with pytest.raises(RuntimeError, match="view"):
+        child("transposed")(grid).view(-1)
+
+
+def test_a_module(child):
+    torch.manual_seed(1)
+    layer, oracle = child("Layer")(12, 3).double(), nn.MultiheadAttention(12, 3, batch_first=True).double()
+    names = {"qkv.weight": "in_proj_weight", "qkv.bias": "in_proj_bias",
+             "out.weight": "out_proj.weight", "out.bias": "out_proj.bias"}  # fmt: skip
+    layer.load_state_dict({mine: oracle.state_dict()[theirs] for mine, theirs in names.items()})
+    x, hidden = normal(2, 6, 12), torch.ones(6, 6, dtype=torch.bool).triu(1)
+    for _ in range(2):
+        out, expected = layer(x), oracle(x, x, x, attn_mask=hidden, need_weights=False)[0]
+        assert_close(out, expected)
+        mine = torch.autograd.grad(out.square().sum(), [x, *(dict(layer.named_parameters())[n] for n in names)])
+        theirs = dict(oracle.named_parameters())
+        assert_close(mine, torch.autograd.grad(expected.square().sum(), [x, *(theirs[n] for n in names.values())]))
+        with torch.no_grad():  # the judge changes a mirror: the child must follow
+            layer.qkv.weight.mul_(1.5)
+            oracle.in_proj_weight.mul_(1.5)
+    layer(x).sum().backward()
+    assert layer.out.bias.grad.shape == (12,) and layer.training and not layer.eval().training
+    assert set(layer.state_dict()) == set(names) and isinstance(layer, nn.Module) and layer.n_heads == 3
+    assert_close(layer.qkv(x), oracle.in_proj_bias + x @ oracle.in_proj_weight.T)
+    with pytest.raises(ValueError, match="multiple"):
+        child("Layer")(12, 5)
+
+
+def test_parts_of_a_module_share_its_parameters(child):
+    model = child("Stack")(3)
+    named = dict(model.named_parameters())
+    assert len(named) == 5 and model.blocks[1].weight is named["blocks.1.weight"]
+    model.load_state_dict({k: torch.ones_like(v) for k, v in model.state_dict().items()})
+    assert torch.equal(model.blocks[0].weight, torch.ones(3, 3))
+    (ours,) = torch.autograd.grad(model.blocks[0](torch.ones(1, 3)).sum(), [named["blocks.0.weight"]])
+    assert_close(ours, torch.ones(3, 3))
+
+
+def test_frozen_parameters(child):
+    layer = child("LoRA")()
+    assert [k for k, p in layer.named_parameters() if p.requires_grad] == ["a"]
+    torch.autograd.grad(layer(torch.ones(2, 3)).sum(), layer.a)
+    layer.a.data.fill_(2.0)
+    assert_close(layer(torch.ones(1, 3)) - layer.base(torch.ones(1, 3)), torch.full((1, 1), 6.0).expand(1, 3))
+
+
+def test_configurations_are_values(child):
+    """The class is known on both sides by its name in gptlib."""
+    import sys
+    import types
+
+    from tests import engine_learner
+
+    module = types.ModuleType("gptlib.m")
+    module.Config = engine_learner.Config
+    before, engine_learner.Config.__module__ = sys.modules.get("gptlib.m"), "gptlib.m"
+    sys.modules["gptlib.m"] = module
+    try:
+        layer = child("FromConfig")(engine_learner.Config(width=3, bias=False))
+        assert layer.config == engine_learner.Config(width=3, bias=False)
+        assert [p.shape for p in layer.parameters()] == [(2, 3)]
+    finally:
+        engine_learner.Config.__module__ = "tests.engine_learner"
+        del sys.modules["gptlib.m"]
+        if before:
+            sys.modules["gptlib.m"] = before
+
+
+def test_objects_and_iterators(child):
+    tokenizer = child("Tokenizer")(["a", "b"])
+    assert tokenizer.encode("b a b") == [1, 0, 1] and tokenizer.words == ["a", "b"] and len(tokenizer) == 2
+    assert [int(x) for x in child("count_up")(3)] == [0, 1, 2]
+    assert [int(x) for x in itertools.islice(child("count_up")(10**9), 2)] == [0, 1]
+
+
+def test_changed_arguments_are_reported_and_stay_as_they_were(session, child):
+    x = normal(3, grad=False)
+    before = x.clone()
+    child("double_in_place")(x)
+    assert torch.equal(x, before)
+    (fact,) = session.function("facts")
+    assert "changed its argument `x` in place" in fact
+
+
+def test_a_generator_goes_out_and_comes_back(child):
+    sample = child("sample")
+    logits, ours, theirs = normal(5, 9), torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    for _ in range(3):
+        expected = torch.multinomial(logits.softmax(-1), 1, generator=ours)
+        assert torch.equal(sample(logits, theirs), expected)
+
+
+def test_callables_are_called_back(child):
+    table, seen = normal(7, 7, grad=False), []
+
+    def model(tokens):
+        seen.append(tokens.shape[1])
+        return table[tokens]
+
+    decode = child("greedy_decode")
+    tokens = decode(model, torch.tensor([[2]]), 4)
+    assert tokens.shape == (1, 5) and seen == [1, 2, 3, 4] and tokens[0, 1] == table[2].argmax()
+    with pytest.raises(ZeroDivisionError):
+        decode(lambda tokens: 1 / 0, torch.tensor([[2]]), 1)
+
+
+def test_gradients_go_through_the_child_into_the_judges_module(child):
+    layer, x = nn.Linear(3, 2).double(), normal(4, 3)
+    wanted = [x, *layer.parameters()]
+    ours = torch.autograd.grad(child("loss_of")(layer, x), wanted)
+    assert_close(ours, torch.autograd.grad(layer(x * 3).square().mean() + x.sum(), wanted))
+
+
+def test_a_lent_callable_can_only_be_called(child):
+    with pytest.raises(AttributeError):
+        child("steal")(lambda: 1)
+
+
+def test_subclasses_of_tensor_become_plain(child):
+    plain = child("yes")(1)
+    assert type(plain) is torch.Tensor and not torch.equal(plain, torch.ones(3))

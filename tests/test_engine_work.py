@@ -1,0 +1,136 @@
+"""Running questions: recorded once, run again after the machine fails, given to a person when runs disagree."""
+import os
+import signal
+
+import pytest
+
+from autograder.engine import work
+from autograder.engine.question import GRADED, HUMAN, RETRY, ZERO, Outcome, Question, grade
+from autograder.engine.records import Records, key_of
+from autograder.engine.sandbox import Gone, Limits, Refused, Zygote
+from tests.conftest import ROOT
+from tests.engine_kit import REFERENCE, SMALL, zygote
+
+HIDDEN = ROOT / "autograder" / "hidden"
+
+
+def setting(tmp_path, tier="T0"):
+    return work.Setting(tier, SMALL, "a secret", str(HIDDEN), str(tmp_path))
+
+
+def question(name="attention.causal_mask", suite="visible", files=REFERENCE, **other):
+    made = Question(name, suite, files, "")
+    key = key_of(made, SMALL, "T0", other.pop("secret", "a secret"), HIDDEN)
+    return Question(name, suite, files, key, **other)
+
+
+def test_the_key_depends_on_everything_that_matters():
+    keys = {
+        question().key, question(suite="hidden").key, question("attention.attend").key, question(secret="another").key,
+        question(files=REFERENCE | {"gptlib/attention.py": "x"}).key,
+        key_of(question(), Limits(), "T0", "a secret", HIDDEN), key_of(question(), SMALL, "T1", "a secret", HIDDEN),
+    }  # fmt: skip
+    assert len(keys) == 7 and question().key == question().key
+
+
+def test_what_is_recorded_is_not_run_again(tmp_path, monkeypatch):
+    (row,) = work.run_all([question()], setting(tmp_path), 1)
+    assert row["verdict"] == GRADED and row["passed"] and row["tier"] == "T0"
+    monkeypatch.setattr(work.Worker, "once", lambda *_: pytest.fail("ran again"))
+    assert list(work.run_all([question()], setting(tmp_path), 1)) == [row]
+    Records(tmp_path).path(row["key"]).write_text("{")
+    with pytest.raises(pytest.fail.Exception):
+        list(work.run_all([question()], setting(tmp_path), 1))
+
+
+def test_a_lost_zygote_is_replaced_and_nobody_charged(tmp_path):
+    worker = work.Worker(setting(tmp_path))
+    worker.zygote = Zygote("T0")
+    os.kill(worker.zygote.process.pid, signal.SIGKILL)
+    worker.zygote.process.wait()
+    assert worker.run(question())["passed"]
+    worker.close()
+
+
+def test_a_machine_that_keeps_failing_is_no_verdict(tmp_path, monkeypatch):
+    def fail(*_):
+        raise Gone("lost")
+
+    monkeypatch.setattr(work.Worker, "once", fail)
+    (row,) = work.run_all([question()], setting(tmp_path), 1)
+    assert row["verdict"] == RETRY and Records(tmp_path).get(row["key"]) is None
+
+
+def test_runs_that_disagree_go_to_a_person_and_those_that_agree_count(tmp_path, monkeypatch):
+    def outcome(verdict, passed):
+        return Outcome(verdict, passed, "", "" if passed else "stopped", 0.0, 0)
+
+    for second, wanted in ((outcome(GRADED, True), HUMAN), (outcome(ZERO, False), ZERO)):
+        runs = iter([outcome(ZERO, False), second])
+        monkeypatch.setattr(work.Worker, "once", lambda *_, runs=runs: next(runs))
+        row = work.Worker(setting(tmp_path)).run(question())
+        assert row["verdict"] == wanted and not row["passed"]
+
+
+def test_several_workers_give_what_one_gives(tmp_path):
+    names = ("attention.causal_mask", "attention.split_heads", "attention.merge_heads")
+    asked = [question(name, suite) for name in names for suite in ("visible", "hidden")]
+    several = {row["key"]: row["passed"] for row in work.run_all(asked, setting(tmp_path / "a"), 2)}
+    assert several == {q.key: True for q in asked}
+
+
+def test_a_killed_worker_is_replaced(tmp_path, monkeypatch):
+    """Its questions are run by another; here every worker dies once, at its first question."""
+    mark = tmp_path / "died"
+    monkeypatch.setenv("WORKER_DIES", str(mark))
+    asked = [question(n, s) for n in ("attention.split_heads", "attention.merge_heads") for s in ("visible", "hidden")]
+    monkeypatch.setattr(work, "_run", _die_once)
+    rows = list(work.run_all(asked, setting(tmp_path / "a"), 2))
+    assert mark.exists() and {row["key"] for row in rows} == {q.key for q in asked} and all(r["passed"] for r in rows)
+
+
+def _die_once(asked):
+    from pathlib import Path
+
+    mark = Path(os.environ["WORKER_DIES"])
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert work._worker is not None
+    return work._worker.run(asked)
+
+
+def test_other_inputs_for_other_sources(tmp_path):
+    """Inputs come from the secret and the question's key: answers to one submission's inputs are no use to another."""
+    from autograder.engine.question import _inputs
+    from autograder.suites import checks_of, generator_for
+
+    check = checks_of("attention.attend", "hidden")[0]
+    states = []
+    for secret, key in (("s", "a"), ("s", "a"), ("s", "b"), ("t", "a")):
+        with _inputs(secret, key, str(HIDDEN)):
+            states.append(bytes(generator_for(check).get_state().tolist()))
+    assert states[0] == states[1] and len(set(states)) == 3
+
+
+def test_implement_cells_fill_in_what_the_file_leaves_empty():
+    stubs = {f"gptlib/{p.name}": p.read_text("utf-8") for p in (ROOT / "gptlib").glob("*.py")}
+    right = "def merge_heads(x):\n    return x.transpose(-3, -2).flatten(-2)\n"
+    wrong = "def merge_heads(x):\n    return x\n"
+    for cells, passed in (((right,), True), ((right, wrong), True), ((wrong, right), False), (("def (",), False)):
+        pairs = tuple(("attention.merge_heads", text) for text in cells)
+        asked = Question("attention.merge_heads", "visible", stubs, "k", pairs)
+        assert grade(zygote("T0"), asked, SMALL, "s", str(HIDDEN)).passed == passed, cells
+
+
+def test_a_tier_that_is_refused_says_why(monkeypatch):
+    from autograder.engine import sandbox
+
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    with pytest.raises(Refused, match="bubblewrap is not installed"):
+        Zygote("T1")
+    monkeypatch.setattr(sandbox, "command", lambda *_: ["sh", "-c", "echo no namespaces here >&2; exit 1"])
+    with pytest.raises(Refused, match="no namespaces here"):
+        Zygote("T1")
+    with pytest.raises(ValueError, match="tier must be"):
+        Zygote("T9")
