@@ -139,7 +139,7 @@ export class Translator {
     }
     const says = right.says.map(strongest);
     return { left: stations, right: right.stations, source: [...words, "(end)"],
-      given: written.map((i) => (i === BEGIN ? "(begin)" : this.names[i])),
+      given: written.slice(0, says.length).map((i) => (i === BEGIN ? "(begin)" : this.names[i])),
       written: says.map((i) => (i === END ? "(end)" : this.names[i])) };
   }
 }
