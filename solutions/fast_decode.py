@@ -29,7 +29,7 @@ class FastGPT2:
     Args:
         model: a `gpt2.GPT2`.
         size: places in the cache; None means the model's context.
-        dtype: of weights, keys and values; None keeps the model's. bfloat16 leaves two to three digits.
+        dtype: of the weights and of the stream; None keeps the model's. bfloat16 leaves two to three digits.
 
     Raises:
         ValueError: `size` is less than 1.
@@ -94,7 +94,9 @@ class FastGPT2:
     def _set_apart(self, batch: int) -> None:
         heads = self.config.n_heads
         shape = (batch, heads, self.size, self.config.d_model // heads)
-        self.stores = [tuple(self.tokens.new_zeros(2, *shape).unbind()) for _ in self.blocks]  # type: ignore[misc]
+        # On CPUs attention over a few thousand numbers is several times slower in 16 bits than in 32.
+        kind = self.dtype if self.tokens.is_cuda or self.dtype == torch.float64 else torch.float32
+        self.stores = [tuple(self.tokens.new_zeros(2, *shape, dtype=kind).unbind()) for _ in self.blocks]  # type: ignore
 
     def _read(self, tokens: Tensor, last_only: bool) -> Tensor:
         """Several positions at once."""
@@ -105,10 +107,10 @@ class FastGPT2:
         for block, (keys, values) in zip(self.blocks, self.stores, strict=True):
             g1, b1, qkv, qkv_bias, out, out_bias, g2, b2, up, up_bias, down, down_bias = block
             joined = F.linear(F.layer_norm(x, (width,), g1, b1), qkv, qkv_bias)
-            query, key, value = joined.view(batch, length, 3, keys.size(1), -1).permute(2, 0, 3, 1, 4)
+            query, key, value = joined.to(keys.dtype).view(batch, length, 3, keys.size(1), -1).permute(2, 0, 3, 1, 4)
             keys[:, :, begin:end], values[:, :, begin:end] = key, value
             found = F.scaled_dot_product_attention(query, keys[:, :, :end], values[:, :, :end], mask, 0.0, mask is None)
-            x = x + F.linear(found.transpose(1, 2).reshape(batch, length, width), out, out_bias)
+            x = x + F.linear(found.transpose(1, 2).reshape(batch, length, width).to(x.dtype), out, out_bias)
             inner = F.gelu(F.linear(F.layer_norm(x, (width,), g2, b2), up, up_bias), approximate="tanh")
             x = x + F.linear(inner, down, down_bias)
         x = x[:, -1:] if last_only else x
@@ -124,10 +126,12 @@ class FastGPT2:
         x = self.tokens[tokens[:, 0]] + self.positions[place]  # (B, D)
         for block, (keys, values) in zip(self.blocks, self.stores, strict=True):
             g1, b1, qkv, qkv_bias, out, out_bias, g2, b2, up, up_bias, down, down_bias = block
-            joined = product(F.layer_norm(x, (width,), g1, b1), qkv, qkv_bias).view(batch, 3, heads, 1, -1)
+            joined = product(F.layer_norm(x, (width,), g1, b1), qkv, qkv_bias).to(keys.dtype)
+            joined = joined.view(batch, 3, heads, 1, -1)
             keys[:, :, place : place + 1], values[:, :, place : place + 1] = joined[:, 1], joined[:, 2]
             seen = keys[:, :, : place + 1], values[:, :, : place + 1]
-            x = x + product(F.scaled_dot_product_attention(joined[:, 0], *seen).reshape(batch, width), out, out_bias)
+            found = F.scaled_dot_product_attention(joined[:, 0], *seen).reshape(batch, width)
+            x = x + product(found.to(x.dtype), out, out_bias)
             inner = F.gelu(product(F.layer_norm(x, (width,), g2, b2), up, up_bias), approximate="tanh")
             x = x + product(inner, down, down_bias)
         return product(F.layer_norm(x, (width,), *self.final), self.tokens, None)[:, None]
@@ -139,12 +143,12 @@ class FastGPT2:
         x = self.tokens[token[0]] + self.positions[place]  # (D)
         for block, (keys, values) in zip(self.blocks, self.stores, strict=True):
             g1, b1, qkv, qkv_bias, out, out_bias, g2, b2, up, up_bias, down, down_bias = block
-            joined = addmv(qkv_bias, qkv, norm(x, width, g1, b1)).view(3, 1, heads, 1, -1)
-            query, key, value = joined.unbind()
+            joined = addmv(qkv_bias, qkv, norm(x, width, g1, b1)).to(keys.dtype)
+            query, key, value = joined.view(3, 1, heads, 1, -1).unbind()
             keys.select(2, place).copy_(key[:, :, 0])
             values.select(2, place).copy_(value[:, :, 0])
             found = attend(query, keys.narrow(2, 0, place + 1), values.narrow(2, 0, place + 1))
-            x = x + addmv(out_bias, out, found.reshape(-1))
+            x = x + addmv(out_bias, out, found.reshape(-1).to(x.dtype))
             inner = gelu(addmv(up_bias, up, norm(x, width, g2, b2)), approximate="tanh")
             x = x + addmv(down_bias, down, inner)
         return torch.mv(self.tokens, norm(x, width, *self.final))

@@ -48,7 +48,7 @@ def test_sixteen_bits_come_near(batch):
     tokens = torch.randint(17, (batch, 14), generator=torch.Generator().manual_seed(3))
     half = fast_decode.FastGPT2(own, dtype=torch.bfloat16)
     found = torch.cat([half(part) for part in tokens.split([9, 1, 1, 1, 1, 1], 1)], 1)
-    assert found.dtype == half.stores[0][0].dtype == torch.bfloat16
+    assert found.dtype == half.tokens.dtype == torch.bfloat16
     with torch.no_grad():
         expected = own(tokens)
     assert (found.float() - expected).abs().max() < 0.05 * expected.std() * 3

@@ -95,7 +95,7 @@ export function mount(root, data) {
   grid.element.classList.add("places");
   const models = picks("Bytes kept in the shape of", shapes.map((s) => s.name), 0, set("shape"));
   const kinds = picks("numbers of", ["16 bits", "32 bits"], 0, (i) => set("bytes")(2 + 2 * i));
-  const sums = table("Bytes of keys and values", ["", "one position", "this text", "a full context"]);
+  const sums = table("Bytes of keys and values", ["shape", "one position", "this text", "a full context"]);
   sums.element.classList.add("sums");
   const said = status();
   fill(root, CSS, controls, grid.element, said, node("div", { className: "sums" }, models.element, kinds.element),
