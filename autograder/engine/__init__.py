@@ -9,6 +9,7 @@ The pipeline, one file a step:
     child     the zygote and its forks: the only place where learners' code runs
     judge     a child under limits, seen from the trusted side
     intake    a submission's allowed files and a rebuilt notebook, without running code
+    receipts  when a submission was first seen, by our own clock
     question  one grade cell: the ordinary checks on a proxy, and what they say
     records   one immutable verdict a question, named by all that it depends on
     work      questions in one or several processes, any of which may be killed

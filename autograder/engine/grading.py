@@ -10,7 +10,7 @@ from typing import Any
 
 from autograder import course_config
 from autograder.assignment import CHECK, dump
-from autograder.engine import doctor, intake, records, work
+from autograder.engine import doctor, intake, receipts, records, work
 from autograder.engine.commit import Committer
 from autograder.engine.question import REJECTED, RETRY, Question
 from autograder.engine.sandbox import MEANING, TIERS, Limits
@@ -136,7 +136,8 @@ class Run:
         """Enter one learner's verdicts."""
         shown = ("verdict", "text", "message", "flags")
         cells = {cell: {name: row[name] for name in shown if name in row} for cell, row in rows.items()}
-        result = {"cells": cells, "notices": job.notices, "missing": NEVER_RUN, "receipt": job.receipt}
+        result = {"cells": cells, "notices": job.notices, "missing": NEVER_RUN, "receipt": job.receipt,
+                  "received": receipts.stamp(self.course, self.chapter.name, job.learner, job.receipt)}  # fmt: skip
         files = {f"{self.chapter.name}.ipynb": dump(job.notebook)}
         module = f"gptlib/{self.chapter.module}.py"
         if module in job.files:
