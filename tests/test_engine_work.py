@@ -195,3 +195,47 @@ def test_a_tier_that_is_refused_says_why(monkeypatch):
         Zygote("T1")
     with pytest.raises(ValueError, match="tier must be"):
         Zygote("T9")
+
+
+def test_a_receipt_is_the_first_time_that_exactly_these_files_were_seen(tmp_path):
+    from autograder.engine import seen
+
+    first = seen.stamp(tmp_path, "05_attention", "ada", "a1")
+    place = tmp_path / "private" / "engine" / "seen" / "05_attention" / "ada.json"
+    place.write_text(place.read_text().replace(first, "2026-01-01T00:00:00+00:00"))
+    assert seen.stamp(tmp_path, "05_attention", "ada", "a1") == "2026-01-01T00:00:00+00:00"
+    assert seen.stamp(tmp_path, "05_attention", "ada", "b2") >= first
+    place.write_text("half of a fi")
+    assert seen.stamp(tmp_path, "05_attention", "ada", "a1") >= first
+
+
+def test_one_child_serves_a_submission_until_a_question_fails(tmp_path):
+    """What passes may share a child; what does not is run alone, and so is what follows."""
+    from autograder.engine.question import GRADED, HUMAN, Question, Seat, grade
+    from autograder.engine.sandbox import Limits
+    from tests.conftest import ROOT
+    from tests.engine_kit import REFERENCE, zygote
+
+    hidden, seat, limits = str(ROOT / "autograder" / "hidden"), Seat(), Limits(cpu=5, wall=20)
+    text = REFERENCE["gptlib/attention.py"]
+
+    def asked(name, files):
+        return grade(zygote("T1"), Question(name, "visible", files, "k"), limits, "s", hidden, seat)
+
+    assert asked("attention.causal_mask", REFERENCE).passed
+    kept = seat.session
+    assert kept and asked("attention.split_heads", dict(REFERENCE)).passed and seat.session is kept
+    other = REFERENCE | {"gptlib/attention.py": text + "\nimport os\nfirst = not os.path.exists('seen')\n"
+                         "open('seen', 'w').close()\n_merge = merge_heads\n"
+                         "def merge_heads(x): return _merge(x) if first else 0 * _merge(x)\n"}  # fmt: skip
+    assert asked("attention.split_heads", other).passed and seat.session is not kept
+    unsure = asked("attention.merge_heads", other)  # right in a fresh child, wrong in one that was used before
+    assert unsure.verdict == HUMAN and not unsure.passed and "different results" in unsure.message
+    wrong = REFERENCE | {"gptlib/attention.py": text.replace(".transpose(-2, -1) / math", ".transpose(-2, -1) * math")}
+    assert asked("attention.causal_mask", wrong).passed
+    failed = asked("attention.attend", wrong)
+    assert failed.verdict == GRADED and not failed.passed and seat.session is None
+    killer = REFERENCE | {"gptlib/attention.py": text + "\nimport os\nif os.path.exists('seen'): os._exit(1)\n"
+                          "open('seen', 'w').close()\n"}  # fmt: skip
+    assert asked("attention.causal_mask", killer).passed and asked("attention.attend", killer).passed
+    seat.close()

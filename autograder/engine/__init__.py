@@ -11,6 +11,7 @@ The pipeline, one file a step:
     archive   the wanted files of a zip or tar file, without unpacking it
     collect   `python -m autograder collect`: archives become submissions, with receipts
     intake    a submission's allowed files and a rebuilt notebook, without running code
+    seen      when a submission was first seen, by our own clock
     question  one grade cell: the ordinary checks on a proxy, and what they say
     records   one immutable verdict a question, named by all that it depends on
     work      one worker: questions after each other, with a warm zygote

@@ -15,7 +15,7 @@ from typing import Any
 
 from autograder import course_config
 from autograder.assignment import CHECK, dump
-from autograder.engine import collect, crew, doctor, intake, records, work
+from autograder.engine import collect, crew, doctor, intake, records, seen, work
 from autograder.engine.commit import Committer, NotEntered, alone
 from autograder.engine.question import REJECTED, RETRY, Question
 from autograder.engine.sandbox import MEANING, TIERS, Limits
@@ -193,7 +193,9 @@ class Run:
         by_key, shown = {row["key"]: row for row in rows}, ("verdict", "text", "message", "flags")
         cells = {cell: {n: by_key[q.key][n] for n in shown if n in by_key[q.key]} for cell, q in asked.items()}
         if self.writer:
-            result = {"cells": cells, "notices": job.notices, "missing": NEVER_RUN, "receipt": job.receipt}
+            received = seen.stamp(self.course, self.chapter.name, job.learner, job.receipt)
+            result = {"cells": cells, "notices": job.notices, "missing": NEVER_RUN, "receipt": job.receipt,
+                      "received": received}  # fmt: skip
             files = {f"{self.chapter.name}.ipynb": dump(job.notebook)}
             module = f"gptlib/{self.chapter.module}.py"
             if module in job.files:

@@ -44,7 +44,7 @@ class Outcome:
     message: str
     cpu: float
     peak: int
-    flags: tuple[dict[str, str], ...] = ()  # forbidden library calls that were seen: for a person, no part of the score
+    flags: list[dict[str, str]] = dataclasses.field(default_factory=list)  # forbidden calls: for a person
 
 
 class Facts:
@@ -132,7 +132,7 @@ def sat(
 ) -> Outcome:
     """Run one question in a child; leave the child in the seat if the question passes."""
     lines, message, verdict = [f"{question.name} in gptlib/{question.name.split('.')[0]}.py"], "", GRADED
-    kept, flags = False, ()  # type: tuple[bool, tuple[dict[str, str], ...]]
+    kept, flags = False, []  # type: tuple[bool, list[dict[str, str]]]
     try:
         with _inputs(secret, question.key, hidden), time_limit(3 * limits.wall + 60):
             message = examine(session, question, lines)
@@ -159,15 +159,15 @@ def sat(
     return Outcome(verdict, not message, text, message, cpu, used["peak"], flags)
 
 
-def seen(session: Session, question: Question) -> tuple[dict[str, str], ...]:
+def seen(session: Session, question: Question) -> list[dict[str, str]]:
     """The forbidden library calls that the child reports of an exercise; code that means to hide them can."""
     row = exercise(question.name)
     if not row.forbids:
-        return ()
+        return []
     said = session.function("called")
     names = [str(name)[:80] for name in said[:400]] if isinstance(said, list) else []
     broken = [(name, rule) for name in names if (rule := policies.broken_by_call(row.forbids, name))]
-    return tuple({"exercise": row.name, "name": _clean(name, session), "rule": rule} for name, rule in broken[:20])
+    return [{"exercise": row.name, "name": _clean(name, session), "rule": rule} for name, rule in broken[:20]]
 
 
 def examine(session: Session, question: Question, lines: list[str]) -> str:

@@ -105,11 +105,11 @@ def pack(tree: object, tensors: list[torch.Tensor]) -> bytes:
     Raises:
         ValueError: it would be larger than the other side reads.
     """
-    chunks = [raw(t) for t in tensors]
     text = json.dumps([tree, [describe(t) for t in tensors]]).encode()
-    size = sum(map(len, chunks))
+    size = sum(t.numel() * t.element_size() for t in tensors)  # known before anything is copied
     if len(text) > MAX_TREE or size > MAX_TENSORS:
         raise ValueError(f"a value of {len(text) + size:,} bytes is too large to be checked")
+    chunks = [raw(t) for t in tensors]
     return b"".join([HEAD.pack(len(text), size), text, *chunks])
 
 

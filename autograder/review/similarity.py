@@ -17,6 +17,7 @@ from pathlib import Path
 
 from autograder.review import tables
 from autograder.review.submissions import assignment, works
+from autograder.strip import ROOT, reference
 
 RUN, WINDOW = 16, 4  # characters of a fingerprint in the simplified code, and the winnowing window
 COMMON = 0.1  # of the class: what more of it (and more than FEW learners) share is common
@@ -62,10 +63,8 @@ def main(argv: list[str]) -> int:
     course = options.course.expanduser().resolve()
     try:
         chapter = assignment(course, options.assignment)
-        from autograder.strip import reference
-
         known = [(course / "source" / chapter.name / "gptlib" / f"{chapter.module}.py").read_text("utf-8"),
-                 reference(f"{chapter.module}.py")]  # fmt: skip
+                 reference((ROOT / "solutions" / f"{chapter.module}.py").read_text("utf-8"))]  # fmt: skip
         texts = {work.learner: "\n".join([work.text, *(text for _, text in work.cells)])
                  for work in works(course, chapter)}  # fmt: skip
         prints = {learner: fingerprints(text) for learner, text in texts.items()}
