@@ -84,7 +84,8 @@ def test_steps_crossings_and_sentences(model):
         {"hall": 0, "station": 0, "row": None}, {"hall": 0, "station": 4, "row": None},
         {"hall": 1, "station": 0, "row": 0}, {"hall": 1, "station": 0, "row": 1}, {"hall": 1, "station": 1, "row": 1},
     ]  # fmt: skip
-    assert page("[[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[.1, .2, .7], [.2, .7, .1], [.7, .2, .1]]].map(crossings)") == [0, 1, 3]
+    maps = [[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0.1, 0.2, 0.7], [0.2, 0.7, 0.1], [0.7, 0.2, 0.1]]]
+    assert page(f"{maps}.map(crossings)") == [0, 1, 3]
     data = packed_figure(*model)
     words = page(f"(() => {{ const run = new Translator({json.dumps(data)}).translate(english(21));"
                  "return [0, 1, 5, 6, 7, 12].map((s) => describe(run, s, 1)); })()")  # fmt: skip

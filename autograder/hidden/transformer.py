@@ -47,10 +47,12 @@ def layer_norm_agrees_with_torch(LayerNorm, generator):
     """Output and all gradients equal those of torch.nn.functional.layer_norm."""
     cases = []
     for shape, scale, epsilon in (
-        ((4,), 1.0, 1e-5), ((3, 7), 1e-3, 1e-5), ((2, 5, 8), 1e3, 1e-5), ((1, 1, 1), 1.0, 1e-5), ((2, 3, 5, 6), 1.0, 0.5)
+        ((4,), 1.0, 1e-5), ((3, 7), 1e-3, 1e-5), ((2, 5, 8), 1e3, 1e-5), ((1, 1, 1), 1.0, 1e-5),
+        ((2, 3, 5, 6), 1.0, 0.5),
     ):  # fmt: skip
         x = scale * normal(generator, *shape) + 3
-        cases.append((x, normal(generator, shape[-1]), normal(generator, shape[-1]), normal(generator, *shape), epsilon))
+        weight, bias, cotangent = (normal(generator, *size) for size in (shape[-1:], shape[-1:], shape))
+        cases.append((x, weight, bias, cotangent, epsilon))
     for x, weight, bias, cotangent, epsilon in cases:
         leaves = [one.clone().requires_grad_() for one in (x, weight, bias)]
         expected = functional.layer_norm(leaves[0], weight.shape, leaves[1], leaves[2], epsilon)
@@ -214,7 +216,8 @@ def the_future_does_not_leak(DecoderLayer, generator):
 def loss_agrees_with_torch(smoothed_loss, generator):
     """Value and gradient equal torch.nn.functional.cross_entropy with label smoothing and an ignored index."""
     cases = []
-    for shape, vocabulary, scale in (((5,), 7, 1.0), ((2, 3), 2, 1.0), ((3, 4), 11, 3000.0), ((2, 3, 2), 5, 1.0), ((1,), 1, 1)):
+    sizes = ((5,), 7, 1.0), ((2, 3), 2, 1.0), ((3, 4), 11, 3000.0), ((2, 3, 2), 5, 1.0), ((1,), 1, 1.0)
+    for shape, vocabulary, scale in sizes:
         targets = torch.randint(vocabulary, shape, generator=generator)
         targets.flatten()[0] = vocabulary - 1
         cases.append((scale * normal(generator, *shape, vocabulary), targets))

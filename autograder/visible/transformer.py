@@ -7,7 +7,7 @@ from torch import Tensor
 from autograder.checks import checks, same
 
 
-def real(rows: list) -> Tensor:
+def real(rows: list | float) -> Tensor:
     """A float64 tensor."""
     return torch.tensor(rows, dtype=torch.float64)
 
@@ -72,7 +72,7 @@ def epsilon_is_under_the_root(LayerNorm):
 def post_norm_normalises_the_sum(add_and_norm):
     """Post-norm: norm(x + sublayer(x))."""
     x = real([[[1, 2]]])
-    hint = "x is 1, 2; the sublayer (here: plus 10) gives 11, 12; their sum is 12, 14; the norm (here: times 3) is last."
+    hint = "x is 1, 2; the sublayer (plus 10) gives 11, 12; their sum is 12, 14; the norm (times 3) is last."
     same(add_and_norm(x, lambda y: y + 10, lambda y: 3 * y, False), real([[[36, 42]]]), hint)
 
 
@@ -147,7 +147,7 @@ def three_norms_each_in_its_place(DecoderLayer):
     same(
         layer(real([[[3, 1]]]), real([[[5, 5]]])),
         real([[[7 - 1 / math.sqrt(1 + 1e-5 / final_variance()), 7 + 1 / math.sqrt(1 + 1e-5 / final_variance())]]]),
-        "Self-attention's norm gives (1, 0), cross-attention's about (2, 8), the feed-forward's about (−1, 1) + (7, 7).",
+        "Self-attention ends in (1, 0), cross-attention in about (2, 8), feed-forward in about (−1, 1) + (7, 7).",
     )
 
 
@@ -160,7 +160,7 @@ def final_variance() -> float:
 @checks("transformer.DecoderLayer")
 def the_feed_forward_part_comes_last(DecoderLayer):
     """Cross-attention comes before the feed-forward part, which reads its result."""
-    settings = {
+    settings: dict[str, list] = {
         "cross_attention__output__bias": [4, 0], "feed_forward__inner__weight": EYE, "feed_forward__outer__weight": EYE
     }
     layer = decoder_with(DecoderLayer, True, **settings)

@@ -173,10 +173,10 @@ const CSS = `
 .ask { align-items: center; } .ask input { width: 5rem; } .drive { align-items: center; }
 .answer { font-size: 1.15em; margin: 0 0 .5rem; overflow-wrap: anywhere; }
 .halls { display: grid; grid-template-columns: 1fr 1fr; gap: 1.2rem; align-items: end; }
-.halls > div { display: flex; flex-direction: column-reverse; gap: .5rem; min-width: 0; }
+.halls > div { display: flex; flex-direction: column-reverse; gap: 1rem; min-width: 0; }
 .halls h4 { margin: 0; font-size: 1em; order: 99; }
 .station { border: 1px solid var(--line); border-radius: .4rem; padding: .15rem .4rem .3rem; position: relative; min-width: 0; }
-.station + .station::after { content: "↑"; position: absolute; bottom: -1.15rem; left: 50%; line-height: 1; }
+.station + .station::after { content: "↑"; position: absolute; bottom: -1.3rem; left: 50%; line-height: 1; }
 .station.now { border-color: var(--ink); box-shadow: 0 0 0 2px var(--ink); }
 .station.fed::before { content: "→"; position: absolute; left: -1.1rem; top: 35%; color: #c96a1b; font-weight: 700; }
 .top { border-right: 4px solid #c96a1b; }

@@ -113,7 +113,8 @@ UNBIASED = "the variance divides by D − 1 instead of D"
 @mutant(NORM, UNBIASED)
 class TorchsDefaultVariance(reference.LayerNorm):
     def forward(self, x):
-        return (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + self.epsilon).sqrt() * self.weight + self.bias
+        deviation = (x.var(-1, keepdim=True) + self.epsilon).sqrt()
+        return (x - x.mean(-1, keepdim=True)) / deviation * self.weight + self.bias
 
 
 @mutant(NORM, UNBIASED)
