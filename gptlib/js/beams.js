@@ -28,7 +28,8 @@ export function describe(before, now, step, scores) {
 const CSS = `
 .prompt { margin: 0 0 .6rem; padding: .3rem .6rem; border: 1px solid var(--line); border-radius: .4rem;
   font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-td.text { text-align: left; font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+thead th:nth-child(2), td.text { text-align: left; }
+td.text { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 td.text span { opacity: .75; } td.text b { color: var(--ink); }
 .steps { align-items: center; }
 `;

@@ -88,8 +88,11 @@ const CSS = `
 .gone th, .gone td { opacity: .8; }
 .gone th { text-decoration: line-through; }
 .rest th { font-weight: 400; font-style: italic; text-decoration: none; }
+th, td { padding: .1rem .5rem; }
+td { white-space: nowrap; }
 tbody th { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-@media (max-width: 520px) { .bar { min-width: 3rem; width: 22%; } th, td { padding: .2rem .3rem; } }
+@media (max-width: 520px) { table { font-size: .88em; } th, td { padding: .1rem .25rem; }
+  .bar, thead td { display: none; } }
 `;
 
 const ROWS = 14;
@@ -140,7 +143,7 @@ export function mount(root, data) {
     for (let i = 0; i < 100; i++) drawn[pick(shares, Math.random())]++;
     draw();
   });
-  const shown = table("The likeliest next tokens", ["token", "the model says", "now", null, "drawn", "what happens"]);
+  const shown = table("The likeliest next tokens", ["token", "model", "now", null, "drawn", "what happens"]);
   const said = status();
   fill(root, CSS, laws.element, prompt, note, presets, node("div", { className: "knobs" }, ...Object.values(knobs)),
     node("div", { className: "row" }, many), shown.element, said);
