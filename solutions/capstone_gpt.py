@@ -205,6 +205,8 @@ class _Clock:
         self.before = seconds(path.parent)
 
     def keep(self) -> None:
+        if os.environ.get("RANK", "0") != "0":  # of several processes the first one writes
+            return
         part = self.path.with_suffix(".part")
         part.write_text(json.dumps({"seconds": round(self.before + time.monotonic() - self.began, 1)}))
         part.replace(self.path)

@@ -67,7 +67,7 @@ def term(tmp_path_factory):
     """A course of the capstone alone, and what some learners handed in."""
     out = tmp_path_factory.mktemp("term") / "course"
     course_config.write_template(out / "course.toml", {})
-    text = (out / "course.toml").read_text().replace("bits = 3.1\n", "bits = 4\n")
+    text = (out / "course.toml").read_text().replace("bits = 3.2\n", "bits = 4\n")
     (out / "course.toml").write_text(text)
     assert course.write(out) == 0
     nbgrader(out, "generate_assignment", NAME)
