@@ -16,6 +16,7 @@ def test_an_input_that_was_found_does_no_harm(path):
     assert time.process_time() - start < 10
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_mutated_seeds_do_no_harm():
     """What the fuzzer does, without its guidance: a little of it on every run."""
     rng, start = random.Random(0), list(seeds().values())

@@ -20,7 +20,7 @@ from autograder.engine.intake import Rejected
 from autograder.engine.records import write
 from autograder.table import Chapter, chapters
 
-RECEIPTS = "private/engine/receipts"
+RECEIPTS = "private/engine/archives"
 MOST = 4096  # archives in one download
 LMS = (re.compile(r"(?P<who>.+?)_\d+_assignsubmission_file(_|/)"),  # Moodle
        re.compile(r"(?P<who>[^_/]+)(_LATE)?_\d+_\d+_"))  # Canvas  # fmt: skip

@@ -9,6 +9,7 @@ import lzma
 import stat
 import struct
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Callable
 
@@ -31,7 +32,8 @@ def case(says: str) -> Callable[[Make], Make]:
 def zipped(*entries: tuple[str | zipfile.ZipInfo, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     """A zip file."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(out, "w", method) as archive:
+        warnings.simplefilter("ignore")  # of a name that comes twice
         for name, data in entries:
             archive.writestr(name, data)
     return out.getvalue()
