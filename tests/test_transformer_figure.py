@@ -33,7 +33,7 @@ def packed_figure(model, names):
     code = cell.split("---\n", 2)[2].partition('\nrecord("transformer"')[0]
     scope = {"torch": torch, "base64": base64, "figures": figures, "names": names}
     exec(code, scope)
-    figure = scope["factory"](model, 21, [21], 1)
+    figure = scope["factory"](model, 21, [21], 1, 1)
     return json.loads(figure.data)
 
 

@@ -249,8 +249,8 @@ export function mount(root, data) {
     state.run = model.translate(english(state.number));
     answer.textContent = `${state.run.source.slice(0, -1).join(" ")} → ${state.run.written.filter((w) => w !== "(end)").join("")}`;
     range.max = last();
-    // the first look across: where the map begins to cross
-    state.step = Math.min(last(), state.run.left.length + 2);
+    // the third piece looks across, in the layer whose map crosses most reliably
+    state.step = Math.min(last(), state.run.left.length + 2 * state.run.right.length + 2 + 3 * data.layer);
     draw();
   }
 

@@ -8,7 +8,8 @@ from playwright.sync_api import Browser, Locator, Page
 
 from tests.browser.conftest import Book, toc
 
-FIGURES = {"chapters/01_ngram": 1, "chapters/05_attention": 1, "chapters/07_bpe": 1}  # at least so many on the page
+# At least so many on the page.
+FIGURES = {"chapters/01_ngram": 1, "chapters/05_attention": 1, "chapters/06_transformer": 1, "chapters/07_bpe": 1}
 
 
 def opened(browser: Browser, book: Book, name: str, scheme: str) -> Page:
