@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 SHAPES = {"124M": (12, 768, 12, 50257), "4L/128d": (4, 128, 4, 66)}
@@ -130,7 +131,10 @@ def floor(weights: list[Tensor], batch: int, more: int) -> float:
                 torch.mv(weight, vector)
         else:
             for weight, columns in zip(weights, inputs, strict=True):
-                weight @ columns
+                if weight.dtype == torch.bfloat16:
+                    F.linear(columns.t(), weight)
+                else:
+                    weight @ columns
 
     with torch.no_grad():
         return 1e3 * seconds(lambda: [step() for _ in range(more)]) / more

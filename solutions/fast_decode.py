@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Product = Callable[[Tensor, Tensor, Tensor], Tensor]
+Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class FastGPT2:
@@ -122,7 +122,8 @@ class FastGPT2:
             return self._one(tokens[0])[None, None]
         batch, place, width = len(tokens), self.seen, self.config.d_model
         heads = self.config.n_heads
-        product = flat_product if len(tokens) <= 32 and not self.tokens.is_cuda else F.linear
+        flat = len(tokens) <= 32 and not self.tokens.is_cuda and self.dtype != torch.bfloat16
+        product: Product = flat_product if flat else F.linear
         x = self.tokens[tokens[:, 0]] + self.positions[place]  # (B, D)
         for block, (keys, values) in zip(self.blocks, self.stores, strict=True):
             g1, b1, qkv, qkv_bias, out, out_bias, g2, b2, up, up_bias, down, down_bias = block
@@ -155,6 +156,6 @@ class FastGPT2:
 
 
 def flat_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Give x @ weight.T + bias for a few rows, as (weight @ x.T).T: on CPUs the matrix is read faster this way."""
+    """Give x @ weight.T + bias for a few rows, as (weight @ x.T).T: CPUs read a float32 matrix faster this way."""
     found = weight @ x.t()
     return (found.t() if bias is None else torch.add(found, bias[:, None]).t()).contiguous()
