@@ -5,6 +5,7 @@ token files holds `train.bin` and `held_out.bin`, little-endian numbers of two b
 larger than 65,536), and `meta.json`, which says what they are. `meta.json` is written last: where it is, all is there.
 """
 import argparse
+import importlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import bpe, data
+from . import data
 from .batches import Windows
 from .checkpoint import sha256
 from .download import DataError, written_whole
@@ -80,6 +81,7 @@ def tokenizer(name: str, symbols: str = "") -> Tokenizer:
 
 def _trained(name: str, text: str) -> Tokenizer:
     """Build a tokenizer from a saved vocabulary, spelt by tiktoken's compiled code: the same tokens, sooner."""
+    bpe = importlib.import_module(f"{__package__}.bpe")  # a chapter's own: not every assignment brings it
     path = Path(name.removeprefix(TRAINED))
     if not text and not path.is_file():
         raise ValueError(f"tokenizer must name the file of a vocabulary after {TRAINED!r}, and there is none at {path}")
