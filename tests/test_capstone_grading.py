@@ -20,6 +20,7 @@ from tests.test_capstone import WRONG, manifest, tensors_changed
 
 pytest.importorskip("nbgrader")
 NAME = "13_capstone_gpt"
+END = capstone_gpt.preset("cpu-quick").tokens
 WORDS = "I took the smallest preset, for my laptop is old. <script>alert(1)</script>"
 
 
@@ -79,7 +80,7 @@ def term(tmp_path_factory):
         "cut": WRONG["cut short"][0], "missing": WRONG["missing"][0], "link": WRONG["link"][0],
         "stories": lambda goal: manifest(goal, source="tinystories"),
         "strange": lambda goal: manifest(goal, tokenizer__symbols="".join(map(chr, range(200, 284)))),
-        "famous": lambda goal: manifest(goal, preset="cpu-quick", curve=[[capstone_gpt.preset("cpu-quick").tokens, 0.5]]),
+        "famous": lambda goal: manifest(goal, preset="cpu-quick", curve=[[END, 0.5]]),
         "boaster": lambda goal: manifest(goal, bits_per_byte=0.9),
     }  # fmt: skip
     for name, change in learners.items():
