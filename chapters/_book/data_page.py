@@ -92,6 +92,9 @@ def holds(content: Any) -> str:
     """Measure what `load` returned, in words."""
     if isinstance(content, tiktoken.Encoding):
         return f"{content.n_vocab:,} tokens; “Hello world” becomes `{content.encode('Hello world')}`"
+    if isinstance(content, list):
+        old, new = (sum(len(row[side].split()) for row in content) for side in (1, 2))
+        return f"{len(content)} plays, {old:,} words as they were printed in 1623 and {new:,} in modern spelling"
     if isinstance(next(iter(content.values())), list):
         counts = ", ".join(f"{name} {len(rows):,}" for name, rows in content.items())
         ratings = sum(len(scores) for rows in content.values() for _, scores in rows)
