@@ -58,10 +58,7 @@ def ranks_of(merges):
     pieces = [bytes([i]) for i in range(256)]
     for left, right in merges:
         pieces.append(pieces[left] + pieces[right])
-    ranks: dict = {}
-    for number, piece in enumerate(pieces):
-        ranks.setdefault(piece, number)
-    return ranks
+    return {piece: pieces.index(piece) for piece in pieces}  # of two equal pieces the first counts
 
 
 @checks("bpe.merge")
