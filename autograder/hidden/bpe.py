@@ -55,10 +55,10 @@ def sample_chunks(generator, alphabet, kinds, longest):
 
 def ranks_of(merges):
     """The vocabulary of some merges."""
-    pieces = [bytes([i]) for i in range(256)]
-    for left, right in merges:
-        pieces.append(pieces[left] + pieces[right])
-    return {piece: pieces.index(piece) for piece in pieces}  # of two equal pieces the first counts
+    spelt = {number: bytes((number,)) for number in range(256)}
+    for number, pair in enumerate(merges, 256):
+        spelt[number] = b"".join(spelt[part] for part in pair)
+    return {piece: number for number, piece in reversed(spelt.items())}  # of two equal pieces the first counts
 
 
 @checks("bpe.merge")
