@@ -272,7 +272,7 @@ export function mount(root, data) {
       maps.replaceChildren(node("p", { textContent: "No map here: at this station every position works by itself." }));
       return;
     }
-    const map = at.maps[state.head], shown = table(`Who looks where: ${at.title}, head ${state.head}`, ["", ...names]);
+    const map = at.maps[state.head], shown = table(`Who looks where: ${at.title}, head ${state.head}`, ["from ↓ at →", ...names]);
     shown.body.replaceChildren(...map.slice(0, asks === null ? map.length : asks + 1).map((weights, t) =>
       row(labels[t], weights.map((w, s) => {
         const cell = node("td", { textContent: format(w), className: s === strongest(weights) ? "best" : "" });
