@@ -1,6 +1,8 @@
 """The course's commands: `python -m autograder COMMAND …`."""
 import importlib
+import os
 import sys
+from pathlib import Path
 
 COMMANDS = {
     "status": "autograder.progress:main",
@@ -38,6 +40,8 @@ def main(argv: list[str]) -> int:
             print(f"  {name:<13} {text}")
         return 0 if argv and argv[0] in ("-h", "--help", "help") else 2
     module, function = COMMANDS[argv[0]].split(":")
+    programs = str(Path(sys.executable).parent)  # nbgrader calls alembic by name, also where no environment is activated
+    os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", "")])
     return getattr(importlib.import_module(module), function)(argv[1:])
 
 

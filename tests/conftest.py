@@ -20,6 +20,7 @@ CHROMIUM = (
     "--disable-background-networking --disable-component-update --disable-sync"
 )
 sys.path.insert(0, str(build_reference()))
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic by name
 importlib.import_module("gptlib")  # now: for each test module pytest puts the root, with the stubs, first
 
 
