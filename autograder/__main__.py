@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
             print(f"  {name:<13} {text}")
         return 0 if argv and argv[0] in ("-h", "--help", "help") else 2
     module, function = COMMANDS[argv[0]].split(":")
-    programs = str(Path(sys.executable).parent)  # nbgrader calls alembic by name, also where no environment is activated
+    programs = str(Path(sys.executable).parent)  # nbgrader calls alembic by name, in no activated environment too
     os.environ["PATH"] = os.pathsep.join([programs, os.environ.get("PATH", "")])
     return getattr(importlib.import_module(module), function)(argv[1:])
 
