@@ -185,7 +185,7 @@ const CSS = `
 .strip span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .strip i { forced-color-adjust: none; border-radius: 2px; min-width: 0; }
 .maps { margin-top: .8rem; } .maps td { text-align: center; padding: .2rem .3rem;
-  background: color-mix(in srgb, var(--ink) calc(62% * var(--w)), var(--bg)); }
+  background: color-mix(in srgb, var(--ink) calc(38% * var(--w)), var(--bg)); }
 .maps td.best { font-weight: 700; box-shadow: inset 0 -3px 0 var(--ink); }
 .maps tr.asks th { box-shadow: inset 3px 0 0 var(--ink); }
 @media (max-width: 520px) { :host { padding: .6rem; } .halls { gap: .9rem; } .strip { grid-template-columns: 2.9rem 1fr; }
