@@ -45,3 +45,16 @@ def browser() -> Iterator["Browser"]:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM.split())
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def _same_settings_after_each_test() -> Iterator[None]:
+    """A course's settings that stay behind would choose the secret and the hidden checks of every later test."""
+    before = settings()
+    yield
+    assert settings() == before
+
+
+def settings() -> dict[str, str]:
+    """The course's environment variables."""
+    return {name: value for name, value in os.environ.items() if name.startswith(("AUTOGRADER_", "GPTLIB_"))}

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from autograder.engine import crew, work
+from autograder.engine.judge import Session
 from autograder.engine.question import GRADED, HUMAN, RETRY, ZERO, Outcome, Question, grade
 from autograder.engine.records import Records, key_of
 from autograder.engine.sandbox import Gone, Limits, Refused, Zygote
@@ -66,6 +67,27 @@ def test_a_lost_zygote_is_replaced_and_nobody_charged(tmp_path):
     worker.zygote.process.wait()
     assert worker.run(question())["passed"]
     worker.close()
+
+
+@pytest.mark.parametrize("when", ["load", "function", "wait", "close"])
+def test_a_zygote_lost_in_the_middle_of_a_question_costs_nobody_a_point(tmp_path, monkeypatch, when):
+    """Whatever the judge is at: no check, and nothing that names learners' errors, takes it for the learner's."""
+    killed, whole = [], getattr(Session, when)
+
+    def kill_first(session, *args, **kwargs):
+        if not killed:
+            killed.append(os.kill(session.zygote.process.pid, signal.SIGKILL))
+            session.zygote.process.wait()
+        return whole(session, *args, **kwargs)
+
+    monkeypatch.setattr(Session, when, kill_first)
+    for asked in (question(), question("attention.attend", "hidden")):
+        killed.clear()
+        worker = work.Worker(setting(tmp_path))
+        row = worker.run(asked)
+        assert (row["verdict"], row["passed"]) == (GRADED, True), row["message"]
+        worker.close()
+        assert killed
 
 
 def test_a_machine_that_keeps_failing_is_no_verdict(tmp_path, monkeypatch):

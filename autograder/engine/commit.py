@@ -130,7 +130,10 @@ def configuration(course: Path, db: str = "") -> Config:
         course: the course's folder.
         db: the address of the gradebook, if it is not the one of the course's configuration.
     """
+    before = dict(os.environ)
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
+    os.environ.clear()  # what it sets is for nbgrader's kernels; no code runs in one here
+    os.environ.update(before)
     config.CourseDirectory.root = str(course)
     if db:
         config.CourseDirectory.db_url = address(db)

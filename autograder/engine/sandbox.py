@@ -166,5 +166,8 @@ class Zygote:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-class Gone(Exception):
-    """The engine's own machinery failed, not the learner's code: the question is run again."""
+class Gone(BaseException):
+    """The engine's own machinery failed, not the learner's code: the question is run again.
+
+    Not an `Exception`: nothing that judges learners' errors may take it for one of them.
+    """

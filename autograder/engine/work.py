@@ -21,7 +21,7 @@ import torch
 
 from autograder.engine.question import HUMAN, RETRY, UNSURE, ZERO, Outcome, Question, Seat, grade
 from autograder.engine.records import Records, key_of
-from autograder.engine.sandbox import Limits, Zygote
+from autograder.engine.sandbox import Gone, Limits, Zygote
 from autograder.strip import build_reference
 
 TRIES = 3
@@ -120,7 +120,7 @@ class Worker:
                     if (again.verdict, again.passed) != (outcome.verdict, outcome.passed):
                         outcome = replace(again, verdict=HUMAN, passed=False, message=f"{UNSURE}\n\n{again.message}")
                 return self.records.put(question.key, question, self.setting.tier, outcome)
-            except Exception as error:  # of the engine or the machine: what learners' code raises is an outcome
+            except (Gone, Exception) as error:  # of the engine or the machine: what learners' code raises is an outcome
                 print(f"{question.name}: {type(error).__name__}: {error}; run again", file=sys.stderr, flush=True)
                 self.close()
         return nobody(question)
