@@ -1,5 +1,7 @@
 """`python -m bench [NAME …]`: measure, and write bench/results/NAME.json with the machine it ran on.
 
+README and the instructor's page show the new numbers at once.
+
 A single NAME may be followed by options of its own: `python -m bench scale --submissions 100 1000`;
 `python -m bench training --nanogpt PATH`. `python -m bench envelopes PRESET` measures how the loss of a capstone
 preset falls, over several seeds.
@@ -11,6 +13,7 @@ import sys
 from pathlib import Path
 
 from autograder.strip import build_reference
+from bench import pages
 from bench.machine import machine
 
 NAMES = ("attention", "bpe", "generation", "grading", "scale", "setup_time", "survival", "to_loss", "training")
@@ -38,6 +41,7 @@ def main(names: list[str]) -> int:
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"machine": machine(), "load": load, "numbers": numbers}, indent=1) + "\n")
         print(f"{path}:\n{path.read_text()}")
+    pages.write()
     return 0
 
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 CHAPTER = "05_attention"
@@ -76,13 +77,13 @@ def one(course: Path, env: dict[str, str], count: int) -> dict:
     }  # fmt: skip
 
 
-def measure(arguments: list[str] = ()) -> list[dict]:  # type: ignore[assignment]
+def measure(options: Sequence[str] = ()) -> list[dict]:
     from tests.course_kit import Term
 
     parser = argparse.ArgumentParser(prog="python -m bench scale", description=__doc__)
     parser.add_argument("--submissions", type=int, nargs="+", default=[100])
     found = []
-    for count in parser.parse_args(arguments).submissions:
+    for count in parser.parse_args(options).submissions:
         with tempfile.TemporaryDirectory() as home:
             term = Term(Path(home))
             term.run(f"python -m autograder course --out {term.course}")

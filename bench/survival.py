@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from autograder import course_config
@@ -272,9 +273,9 @@ def survive(count: int, seed: int = 0, quick: bool = False, kills: int = 5, ever
         }  # fmt: skip
 
 
-def measure(arguments: list[str] = ()) -> dict:  # type: ignore[assignment]
+def measure(options: Sequence[str] = ()) -> dict:
     parser = argparse.ArgumentParser(prog="python -m bench survival", description=measure.__doc__)
     parser.add_argument("--submissions", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    return survive(options.submissions, options.seed)
+    chosen = parser.parse_args(options)
+    return survive(chosen.submissions, chosen.seed)

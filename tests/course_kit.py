@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -182,8 +181,7 @@ class Term:
         self.home, self.here, self.log = home, ROOT, ""
         self.course = home / "gpt-course"
         self.env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "AUTOGRADER_HIDDEN")}
-        self.env |= {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        self.env["PYTHONPATH"] = str(ROOT)  # what the clone's editable install amounts to
+        self.env |= {"HOME": str(home), "PYTHONPATH": str(ROOT)}  # what the clone's editable install amounts to
         self.env |= {"JUPYTER_PLATFORM_DIRS": "1", "IPYTHONDIR": str(home / "ipython"), "OMP_NUM_THREADS": "1"}
 
     def run(self, line: str, folder: Path | None = None, ok: tuple[int, ...] = (0,)) -> str:

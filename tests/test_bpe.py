@@ -6,9 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptlib import bpe, data
-from tests.conftest import ROOT
 
-PAGE = (ROOT / "chapters/07_bpe.md").read_text(encoding="utf-8")
 END = "<|endoftext|>"
 TEXT = "low lower lowest, the lowly fellow's 1234 slow  windows\n\n für Übel 🙂" * 9
 
@@ -62,27 +60,6 @@ def test_a_trained_vocabulary_loads_into_tiktoken_and_from_its_file(tmp_path):
 def test_errors_name_argument_rule_and_value(call, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         call()
-
-
-def cell_with(words: str) -> str:
-    """The chapter's code cell that holds these words."""
-    cells = re.findall(r"^```\{code-cell\}\n(.*?)^```", PAGE, re.M | re.S)
-    (found,) = [cell for cell in cells if words in cell]
-    return "\n".join(line for line in found.splitlines() if not line.startswith(":tags:"))
-
-
-def test_the_bug_hunt_is_won_by_the_chapters_own_test_and_not_by_the_kind_one():
-    names = {"bpe": bpe, "print": lambda *_: None}
-    for words in ("def encode_in_parts", "def hunt"):
-        exec(cell_with(words), names)
-    hunt, right, broken = names["hunt"], names["mended"], names["encode_in_parts"]
-    assert "at large" in hunt(names["my_test"], right, broken)
-    (answer,) = re.findall(r"A test that catches it\n```python\n(.*?)^```", PAGE, re.M | re.S)
-    exec(answer, names)
-    assert hunt(names["my_test"], right, broken).startswith("Caught!")
-    text = "\n\n".join(data.shakespeare("held-out").values())[:20_000]
-    tool = bpe.train(text, 500)
-    assert all(right(tool, text, size) == tool.encode(text) for size in (1, 7, 1000))
 
 
 def test_what_does_not_fit_into_memory_of_words_is_spelt_again(monkeypatch):

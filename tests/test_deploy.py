@@ -60,10 +60,3 @@ def test_the_python_recipe_compiles():
     for path in DEPLOY.glob("*.py"):
         compile(path.read_text("utf-8"), str(path), "exec")
     assert Path(DEPLOY / "Containerfile").read_text("utf-8").count("\nFROM ") == 1
-
-
-def test_the_instructors_page_shows_the_last_measurement():
-    from bench import scale_page
-
-    text = scale_page.PAGE.read_text("utf-8")
-    assert scale_page.filled(text) == text and "CPU-seconds each" in text, "run `python -m bench.scale_page`"

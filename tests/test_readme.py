@@ -2,15 +2,19 @@
 import re
 import subprocess
 
-from bench import readme
+from bench import pages
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_measured_sentence_is_the_last_measurement():
-    assert readme.filled(README) == README, "run `python -m bench.readme`"
-    assert readme.sentence() in README
+def test_the_measured_paragraphs_are_the_last_measurements():
+    """Of README, and of the instructor's page."""
+    for page, names in ((pages.README, {"setup_time"}), (pages.INSTRUCTOR, {"scale", "grading"})):
+        text = page.read_text("utf-8")
+        assert pages.filled(text) == text, 'run `python -c "from bench import pages; pages.write()"`'
+        assert {match[2] for match in pages.BLOCK.finditer(text)} >= names
+    assert pages.filled(README.replace("Measured on a fresh clone", "It takes no time")) == README
 
 
 def test_every_make_target_it_names_exists():

@@ -5,7 +5,6 @@ import json
 from autograder import course_config
 from autograder.review import flags
 from autograder.strip import reference
-from bench import instructor
 from tests.conftest import ROOT
 
 NAME = "05_attention"
@@ -65,9 +64,3 @@ def test_a_course_without_the_assignment_is_named(tmp_path, capsys):
     course = prepared(tmp_path, {})
     assert flags.main([str(course), "99_none"]) == 2 and "99_none" in capsys.readouterr().out
     assert flags.main([str(course), NAME]) == 0 and rows_of(course) == []
-
-
-def test_the_measured_paragraph_of_the_instructors_page_is_the_last_measurement():
-    page = instructor.PAGE.read_text("utf-8")
-    assert instructor.filled(page) == page, "run `python -m bench.instructor`"
-    assert instructor.paragraph() in page

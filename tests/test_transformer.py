@@ -11,9 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from gptlib import attention, transformer, translation
-from tests.conftest import ROOT
 
-PAGE = (ROOT / "chapters/06_transformer.md").read_text(encoding="utf-8")
 Config = transformer.TransformerConfig
 
 
@@ -206,21 +204,3 @@ def test_pairs_of_the_folio():
     assert (modern + "e", modern) in pairs["held-out"]
     for old, new in pairs["held-out"][:500]:
         assert list(map(translation.skeleton, old.split())) == list(map(translation.skeleton, new.split()))
-
-
-def cell_with(words: str) -> str:
-    """The chapter's code cell that holds these words."""
-    cells = re.findall(r"^```\{code-cell\}\n(.*?)^```", PAGE, re.M | re.S)
-    (found,) = [cell for cell in cells if words in cell]
-    return "\n".join(line for line in found.splitlines() if not line.startswith(":tags:"))
-
-
-def test_the_bug_hunt_is_won_by_the_chapters_own_test_and_not_by_the_kind_one():
-    names = {"torch": torch, "transformer": transformer, "print": lambda *_: None}
-    for words in ("def log_probability", "def hunt"):
-        exec(cell_with(words), names)
-    hunt, right, broken = names["hunt"], names["mended"], names["log_probability"]
-    assert "at large" in hunt(names["my_test"], right, broken)
-    (answer,) = re.findall(r"A test that catches it\n```python\n(.*?)^```", PAGE, re.M | re.S)
-    exec(answer, names)
-    assert hunt(names["my_test"], right, broken).startswith("Caught!")

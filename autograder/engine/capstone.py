@@ -3,7 +3,6 @@
 No learner's code runs. Their files are read by `gptlib.hand_in`, which checks every byte's place before it is used; the
 model that computes is the course's own. What was measured is recorded, and a second run measures nothing again.
 """
-import argparse
 import collections
 import hashlib
 import hmac
@@ -16,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from autograder import course_config
+from autograder import course_command, course_config
 from autograder.assignment import dump
 from autograder.capstone import HANDED_IN, Capstone, is_loss
 from autograder.engine import intake, records
@@ -31,16 +30,12 @@ NEVER_RUN = "This cell was not run."
 
 def main(argv: list[str]) -> int:
     """Grade the weights of a capstone on hidden text, and enter the points into nbgrader's gradebook."""
-    parser = argparse.ArgumentParser(prog="python -m autograder capstone", description=main.__doc__)
-    parser.add_argument("course", type=Path, help="the course's folder")
-    parser.add_argument("assignment", help="for example 13_capstone_gpt")
+    parser = course_command.parser("capstone", main.__doc__, "13_capstone_gpt")
     parser.add_argument("--student", help="grade only this learner")
     options = parser.parse_args(argv)
-    course = options.course.expanduser().resolve()
+    course = options.course
     try:
-        settings = course_config.read(course / "course.toml")
-        if options.assignment not in settings.capstones:
-            raise ValueError(f"course.toml has no capstone {options.assignment!r}")
+        settings = course_command.settings(course, options.assignment, "capstone")
         run = Run(course, settings, settings.capstones[options.assignment])
     except (OSError, ValueError) as error:
         print(f"Nothing was graded: {error}")

@@ -1,5 +1,4 @@
 """`python -m autograder collect COURSE ASSIGNMENT`: archives that learners sent become submissions, with receipts."""
-import argparse
 import csv
 import datetime
 import hashlib
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from autograder import course_config
+from autograder import course_command
 from autograder.engine import archive, intake
 from autograder.engine.intake import Rejected
 from autograder.engine.records import write
@@ -29,9 +28,7 @@ TAKEN, UNCHANGED = "TAKEN", "UNCHANGED"
 
 def main(argv: list[str]) -> int:
     """Take in zip and tar files that learners sent or a learning platform downloaded; no code of them runs."""
-    parser = argparse.ArgumentParser(prog="python -m autograder collect", description=main.__doc__)
-    parser.add_argument("course", type=Path, help="the course's folder")
-    parser.add_argument("assignment", help="for example 05_attention")
+    parser = course_command.parser("collect", main.__doc__)
     parser.add_argument("archives", type=Path, nargs="*", help="NAME.zip, or folders of them "
                         "(default: downloaded/ASSIGNMENT/archive in the course's folder)")  # fmt: skip
     parser.add_argument("--lms", type=Path, action="append", default=[], help="a download of all submissions from "
@@ -39,10 +36,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--names", type=Path, help="CSV file with the columns name and learner: who is who")
     parser.add_argument("--received", help="when they came, for example '2026-03-01 23:50:00 UTC' (default: now)")
     options = parser.parse_args(argv)
-    course = options.course.expanduser().resolve()
+    course = options.course
     try:
-        if options.assignment not in course_config.read(course / "course.toml").assignments:
-            raise ValueError(f"course.toml has no assignment {options.assignment!r}")
+        course_command.settings(course, options.assignment)
         names = dict(read_names(options.names)) if options.names else {}
         now = received(options.received)
         places = options.archives or ([] if options.lms else [course / "downloaded" / options.assignment / "archive"])

@@ -1,5 +1,4 @@
 """Feedback pages by nbgrader's own converter, from what the engine entered; no script of any page can run."""
-import argparse
 import functools
 import logging
 import os
@@ -15,6 +14,7 @@ from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import temp_attrs
 
+from autograder import course_command
 from autograder.engine.commit import configuration
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
@@ -70,12 +70,10 @@ class Pages(HTMLExporter):
 
 def main(argv: list[str]) -> int:
     """Write a feedback page for everybody whose grades `grade` has entered; no script in it can run."""
-    parser = argparse.ArgumentParser(prog="python -m autograder feedback", description=main.__doc__)
-    parser.add_argument("course", type=Path, help="the course's folder")
-    parser.add_argument("assignment", help="for example 05_attention")
+    parser = course_command.parser("feedback", main.__doc__)
     parser.add_argument("--db", default="", help="the gradebook's address, if `grade` was given one")
     options = parser.parse_args(argv)
-    course = options.course.expanduser().resolve()
+    course = options.course
     written = write(course, options.assignment, options.db)
     print(f"{written} pages in {course / 'feedback'}")
     return 0 if written else 1

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autograder import course_config
+from autograder import course_command, course_config
 from autograder.assignment import CHECK, dump
 from autograder.engine import collect, crew, doctor, intake, records, seen, work
 from autograder.engine.commit import Committer, NotEntered, alone
@@ -27,9 +27,7 @@ ENTER, RUN, BOTH = "enter", "run", "both"
 
 def main(argv: list[str]) -> int:
     """Grade an assignment's submissions in sandboxes, and enter the points into nbgrader's gradebook."""
-    parser = argparse.ArgumentParser(prog="python -m autograder grade", description=main.__doc__)
-    parser.add_argument("course", type=Path, help="the course's folder")
-    parser.add_argument("assignment", help="for example 05_attention")
+    parser = course_command.parser("grade", main.__doc__)
     parser.add_argument("--student", help="grade only this learner")
     parser.add_argument("--tier", choices=TIERS, help="how learners' code is held (default: the best this machine has)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
@@ -39,11 +37,9 @@ def main(argv: list[str]) -> int:
     part.add_argument("--commit", action="store_true", help="run nothing, enter what other commands have run")
     part.add_argument("--dask", default="", metavar="ADDRESS", help="run on a Dask cluster, tcp://HOST:8786")
     options = parser.parse_args(argv)
-    course = options.course.expanduser().resolve()
+    course = options.course
     try:
-        settings = course_config.read(course / "course.toml")
-        if options.assignment not in settings.assignments:
-            raise ValueError(f"course.toml has no assignment {options.assignment!r}")
+        settings = course_command.settings(course, options.assignment)
         if options.workers < 1:
             raise ValueError(f"--workers must be at least 1, got {options.workers}")
         tier = options.tier or doctor.best()

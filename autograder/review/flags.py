@@ -1,13 +1,13 @@
 """`python -m autograder flags COURSE ASSIGNMENT`: library calls that would do an exercise's work, for a person."""
-import argparse
 import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from autograder import course_command
 from autograder.review import policies, tables
-from autograder.review.submissions import Work, assignment, works
-from autograder.table import Chapter, Exercise
+from autograder.review.submissions import Work, works
+from autograder.table import Chapter, Exercise, chapters
 
 NOTE = "A flag is no verdict and takes no point away: read the code, ask the learner. Who means to hide a call can."
 
@@ -26,14 +26,13 @@ class Flag:
 
 def main(argv: list[str]) -> int:
     """List the library calls that would do an exercise's work, for a person to look at; no points change."""
-    parser = argparse.ArgumentParser(prog="python -m autograder flags", description=main.__doc__)
-    parser.add_argument("course", type=Path, help="the course's folder")
-    parser.add_argument("assignment", help="for example 05_attention")
+    parser = course_command.parser("flags", main.__doc__)
     parser.add_argument("--out", type=Path, help="where to write the list (default: COURSE/private/review/…-flags.csv)")
     options = parser.parse_args(argv)
-    course = options.course.expanduser().resolve()
+    course = options.course
     try:
-        chapter = assignment(course, options.assignment)
+        course_command.settings(course, options.assignment)
+        chapter = chapters()[options.assignment]
     except ValueError as error:
         print(f"Nothing was looked at: {error}")
         return 2

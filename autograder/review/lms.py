@@ -4,7 +4,6 @@ The file that the LMS exported says who is who there; it is read, and a new file
 Canvas's gradebook (its columns up to Section, and the assignment's), Moodle's grading worksheet of an assignment
 (Identifier … Grade …) or Moodle's gradebook export. Nobody's row is invented, and an empty grade stays empty.
 """
-import argparse
 import csv
 import dataclasses
 import io
@@ -12,8 +11,9 @@ import re
 import unicodedata
 from pathlib import Path
 
+from autograder import course_command
 from autograder.review import tables
-from autograder.review.submissions import assignment
+from autograder.table import chapters
 
 CANVAS_KEYS = ("SIS Login ID", "SIS User ID", "ID", "Integration ID")
 MOODLE_KEYS = ("Email address", "Username", "ID number", "Identifier", "Full name")
@@ -53,9 +53,7 @@ class Filled:
 
 def main(argv: list[str]) -> int:
     """Fill an assignment's grades into the file that Canvas or Moodle exported, for it to import."""
-    parser = argparse.ArgumentParser(prog="python -m autograder lms", description=main.__doc__)
-    parser.add_argument("course", type=Path, help="the course's folder")
-    parser.add_argument("assignment", help="for example 05_attention")
+    parser = course_command.parser("lms", main.__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--canvas", type=Path, metavar="FILE", help="the gradebook that Canvas exported")
     source.add_argument("--moodle", type=Path, metavar="FILE", help="the grading worksheet or gradebook of Moodle")
@@ -64,10 +62,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--scale", action="store_true", help="convert points where the LMS has another maximum")
     parser.add_argument("--out", type=Path, help="where to write (default: COURSE/ASSIGNMENT-LMS.csv)")
     options = parser.parse_args(argv)
-    course = options.course.expanduser().resolve()
+    course = options.course
     place = options.canvas or options.moodle
     try:
-        chapter = assignment(course, options.assignment)
+        course_command.settings(course, options.assignment)
+        chapter = chapters()[options.assignment]
         grades, most = graded(course, chapter.name)
         sheet = read(place)
         titles = (options.column,) if options.column else (chapter.title, chapter.name)

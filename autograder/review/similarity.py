@@ -4,7 +4,6 @@ Fingerprints (winnowed runs of tokens, by copydetect) do not see names, comments
 those of the stub, those of the published solution, and those that a good part of the class has: what is left is rare,
 and two submissions that share much of it are worth a look.
 """
-import argparse
 import collections
 import contextlib
 import dataclasses
@@ -15,9 +14,11 @@ import logging
 import math
 from pathlib import Path
 
+from autograder import course_command
 from autograder.review import tables
-from autograder.review.submissions import assignment, works
+from autograder.review.submissions import works
 from autograder.strip import ROOT, reference
+from autograder.table import chapters
 
 RUN, WINDOW = 16, 4  # characters of a fingerprint in the simplified code, and the winnowing window
 COMMON = 0.1  # of the class: what more of it (and more than FEW learners) share is common
@@ -55,14 +56,13 @@ class Pair:
 
 def main(argv: list[str]) -> int:
     """List pairs of submissions that share more than the class does, for a person to look at; no points change."""
-    parser = argparse.ArgumentParser(prog="python -m autograder similarity", description=main.__doc__)
-    parser.add_argument("course", type=Path, help="the course's folder")
-    parser.add_argument("assignment", help="for example 05_attention")
+    parser = course_command.parser("similarity", main.__doc__)
     parser.add_argument("--out", type=Path, help="folder of page and table (default: COURSE/private/review)")
     options = parser.parse_args(argv)
-    course = options.course.expanduser().resolve()
+    course = options.course
     try:
-        chapter = assignment(course, options.assignment)
+        course_command.settings(course, options.assignment)
+        chapter = chapters()[options.assignment]
         known = [(course / "source" / chapter.name / "gptlib" / f"{chapter.module}.py").read_text("utf-8"),
                  reference((ROOT / "solutions" / f"{chapter.module}.py").read_text("utf-8"))]  # fmt: skip
         texts = {work.learner: "\n".join([work.text, *(text for _, text in work.cells)])

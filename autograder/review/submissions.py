@@ -3,9 +3,8 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from autograder import course_config
 from autograder.engine import intake
-from autograder.table import Chapter, chapters
+from autograder.table import Chapter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,21 +14,6 @@ class Work:
     learner: str
     text: str  # the module's file
     cells: tuple[tuple[str, str], ...]  # (exercise, text) of `%%implement` cells
-
-
-def assignment(course: Path, name: str) -> Chapter:
-    """The chapter of an assignment.
-
-    Raises:
-        ValueError: the course has no such assignment.
-    """
-    try:
-        settings = course_config.read(course / "course.toml")
-    except OSError as error:
-        raise ValueError(f"{course} is no course: {error.strerror} ({error.filename})") from None
-    if name not in settings.assignments:
-        raise ValueError(f"course.toml has no assignment {name!r}; it has {', '.join(settings.assignments)}")
-    return chapters()[name]
 
 
 def works(course: Path, chapter: Chapter) -> Iterator[Work]:
