@@ -38,7 +38,7 @@ serve: book  ## build the book and open it in a browser
 test: book  ## run all tests and linters
 	$(PY) -m ruff check .
 	$(PY) -m mypy
-	$(PY) -m pytest
+	$(PY) -m pytest -n logical --dist loadfile
 
 lint: $(READY)  ## run the linters only
 	$(PY) -m ruff check .

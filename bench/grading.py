@@ -9,34 +9,32 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.machine import cpu_seconds
+
 CHAPTER, FEW = "05_attention", 2
 COUNT = int(os.environ.get("BENCH_SUBMISSIONS", "12"))
 
 
-def cpu(run, line: str) -> float:
-    """CPU-seconds of a command and all that it started and waited for."""
-    before = os.times()
-    run(line)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+def questions(source: Path, rounds: int = 10) -> dict[str, float]:
+    """CPU-seconds of all grade cells of one submission in a warm tier T1: judge, and children with their zygote.
 
-
-def questions(rounds: int = 5) -> dict[str, float]:
-    """CPU-seconds of all grade cells of one submission in a warm tier T1: judge, and children with their zygote."""
+    Each has the files that an assignment is run with, those of the course's `source` folder, and a solution.
+    """
+    from autograder.engine import intake
     from autograder.engine.question import Question, Seat, grade
     from autograder.engine.sandbox import Limits, Zygote
     from autograder.suites import SUITES
     from tests.conftest import ROOT
-    from tests.course_kit import NAMES
-    from tests.engine_kit import REFERENCE
+    from tests.course_kit import NAMES, SOLVED
 
+    given = dict(intake.given(source))
     zygote, seat = Zygote("T1"), Seat()
     hidden = str(ROOT / "autograder" / "hidden")
     first = 0.0
     try:
         start = time.process_time()
         for number in range(rounds + 1):
-            files = REFERENCE | {"gptlib/attention.py": REFERENCE["gptlib/attention.py"] + f"# {number}\n"}
+            files = given | {"gptlib/attention.py": f"{SOLVED}# {number}\n"}
             for name in NAMES:
                 for suite in SUITES:
                     found = grade(zygote, Question(name, suite, files, f"{number}"), Limits(), "s", hidden, seat)
@@ -81,6 +79,7 @@ def measure() -> dict:
         for term in terms.values():
             term.run(f"python -m autograder course --out {term.course}")
             term.run(f"nbgrader generate_assignment {CHAPTER}", term.course)
+        cells = questions(terms["engine"].course / "source" / CHAPTER)
         done = 0
         for upto in (FEW, FEW + COUNT):
             for way, term in terms.items():
@@ -92,14 +91,13 @@ def measure() -> dict:
                     term.hand_in(f"learner{i}", work)
                 for what, line in zip(("grade", "feedback"), lines[way], strict=True):
                     line = line.format(course=term.course)
-                    used[way, what, upto] = cpu(lambda text, t=term: t.run(text, t.course), line)
+                    used[way, what, upto] = cpu_seconds(lambda t=term, line=line: t.run(line, t.course))
             done = upto
     for way in lines:
         for what, again in (("grade", 0), ("feedback", FEW)):  # feedback writes the pages of the few once more
             few, many = used[way, what, FEW], used[way, what, FEW + COUNT]
             each = (many - few) / (COUNT + again - FEW)
             found |= {f"{way}_{what}": each, f"{way}_{what}_start": few - FEW * each}
-    cells = questions()
     found |= {f"cells_{part}": seconds for part, seconds in cells.items()}
     found["cells_ratio"] = found["plain_grade"] / sum(cells.values())
     whole = {way: found[f"{way}_grade"] + found[f"{way}_feedback"] for way in lines}

@@ -16,6 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.machine import cpu_seconds
+
 CHAPTER = "05_attention"
 
 
@@ -58,17 +60,22 @@ class Memory(threading.Thread):
 def one(course: Path, env: dict[str, str], count: int) -> dict:
     """Grade `count` submissions in a fresh copy of the course."""
     hand_in(course, count)
-    before, load, start = os.times(), os.getloadavg()[0], time.monotonic()
+    load, start = os.getloadavg()[0], time.monotonic()
     line = [sys.executable, "-m", "autograder", "grade", str(course), CHAPTER]
-    process = subprocess.Popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    memory = Memory(process.pid)
-    memory.start()
-    said = process.communicate()[0]
-    wall, after = time.monotonic() - start, os.times()
-    memory.join()
-    if process.returncode or f"{count} GRADED" not in said:
-        raise RuntimeError(said[-3000:])
-    used = after.children_user + after.children_system - before.children_user - before.children_system
+    said, memory = "", None
+
+    def grade() -> None:
+        nonlocal said, memory
+        process = subprocess.Popen(line, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        memory = Memory(process.pid)
+        memory.start()
+        said = process.communicate()[0]
+        memory.join()
+        if process.returncode or f"{count} GRADED" not in said:
+            raise RuntimeError(said[-3000:])
+
+    used = cpu_seconds(grade)
+    wall = time.monotonic() - start
     tier = re.search(r"Tier (\w+)", said)
     return {
         "submissions": count, "tier": tier[1] if tier else "", "wall_s": round(wall, 1), "cpu_s": round(used, 1),

@@ -177,6 +177,7 @@ def warm() -> None:
     torch.multinomial(torch.ones(3), 1, generator=torch.Generator())
     sideeffects.watch(nn.Linear)
     optrace.warm()
+    table.exercises()
 
 
 def main(fd: int) -> None:

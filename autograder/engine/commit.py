@@ -1,5 +1,6 @@
 """Enter verdicts into nbgrader by its own converter: one writer, and the same result however often it is run."""
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import nbgrader.api
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader import utils
-from nbgrader.converters import Autograde
+from nbgrader.converters import Autograde, BaseConverter
+from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
     AssignLatePenalties,
@@ -83,6 +86,15 @@ class SaveVerdicts(SaveAutoGrades):
         return cell, resources
 
 
+class OnePass(Autograde):
+    """nbgrader's converter without its second pass, in which a kernel would run the notebook."""
+
+    def convert_single_notebook(self, notebook_filename: str) -> None:
+        """Convert a notebook."""
+        self._init_preprocessors()
+        BaseConverter.convert_single_notebook(self, notebook_filename)
+
+
 class NotEntered(Exception):
     """The gradebook could not be written; nothing is lost, and entering may be tried again.
 
@@ -137,12 +149,11 @@ def configuration(course: Path, db: str = "") -> Config:
     config.CourseDirectory.root = str(course)
     if db:
         config.CourseDirectory.db_url = address(db)
-    # intake has rebuilt the notebook from the course's: its metadata are ours, and one check of its form is enough
-    config.Autograde.sanitize_preprocessors = [OverwriteKernelspec, OverwriteCells]
-    config.Autograde.autograde_preprocessors = [
-        EnterVerdicts, ClearMetadataPreprocessor, LimitOutput, SaveVerdicts, AssignLatePenalties
+    config.Autograde.sanitize_preprocessors = [
+        OverwriteKernelspec, OverwriteCells, EnterVerdicts, ClearMetadataPreprocessor, LimitOutput, SaveVerdicts,
+        AssignLatePenalties,
     ]  # fmt: skip
-    config.Exporter.optimistic_validation = True
+    config.Exporter.optimistic_validation = True  # intake has rebuilt the notebook: its metadata are ours
     config.EnterVerdicts.results = str(course / RESULTS)
     return config
 
@@ -155,6 +166,7 @@ class Committer:
         self.config = configuration(course, db)
         self.coursedir = CourseDirectory(config=self.config)
         self.gradebook = hashlib.sha256(str(self.coursedir.db_url).encode()).hexdigest()[:16]
+        self.engine = functools.cache(nbgrader.api.create_engine)
         self.pauses = [1, 2, 4, 8, 16, 32]  # seconds to wait for a database in this whole run
 
     def enter(self, learner: str, result: dict[str, Any], files: dict[str, bytes]) -> bool:
@@ -199,17 +211,18 @@ class Committer:
         log = logging.getLogger("autograder.engine")
         log.handlers, log.propagate = [heard], False
         log.setLevel(logging.ERROR)
-        with utils.temp_attrs(
+        # one database engine for all of nbgrader's many connections: it keeps the statements it has compiled
+        with utils.temp_attrs(nbgrader.api, create_engine=self.engine), utils.temp_attrs(
             self.coursedir, submitted_directory=CLEAN, assignment_id=self.assignment, student_id=learner
         ):
             here = os.getcwd()
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # nbgrader's own, about its database sessions
-                    app = Autograde(coursedir=self.coursedir, config=self.config)
+                    app = OnePass(coursedir=self.coursedir, config=self.config)
                     app.force, app.log = True, log
                     app.start()
-            except (SystemExit, SQLAlchemyError, OSError) as error:
+            except (NbGraderException, SystemExit, SQLAlchemyError, OSError) as error:
                 said = " ".join(" ".join(heard.lines or [f"{error}"]).split())[:300]
                 raise NotEntered(said, isinstance(error, SQLAlchemyError) or "database" in said) from error
             finally:

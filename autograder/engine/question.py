@@ -20,6 +20,7 @@ from autograder.table import Exercise, exercise
 
 GRADED, ZERO, REJECTED, HUMAN, RETRY = "GRADED", "ZERO-WITH-REASON", "REJECTED", "NEEDS-HUMAN", "RETRY"
 LONGEST = 6000
+SPACES = {ord("\n"): None, ord("\t"): None}
 UNSURE = "Two runs of this code gave different results, so a person has to look at it."
 
 
@@ -225,5 +226,6 @@ def _inputs(secret: str, key: str, hidden: str) -> Iterator[None]:
 def _clean(text: Any, session: Session) -> str:
     """A text that can be stored and shown: printable, of bounded length, without the sandbox's paths."""
     text = text.replace(f"{session.folder or '/tmp'}/", "").encode("utf-8", "replace").decode("utf-8")
-    text = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+    if not text.translate(SPACES).isprintable():
+        text = "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
     return text if len(text) <= 2 * LONGEST else text[:LONGEST] + "\n…\n" + text[-LONGEST:]

@@ -69,14 +69,14 @@ def size_of(dtype: str, shape: list) -> int:
     return math.prod(shape) * DTYPES[dtype].itemsize
 
 
-def rebuild(dtype: str, shape: list, data: bytes) -> torch.Tensor:
-    """Make a plain dense tensor; the product of a checked shape is compared with the bytes at hand."""
-    if size_of(dtype, shape) != len(data):
+def rebuild(dtype: str, shape: list, data: memoryview, size: int) -> torch.Tensor:
+    """Make a plain dense tensor; the bytes of its checked shape are compared with those at hand."""
+    if size != len(data):
         raise WireError(f"{len(data)} bytes are not {dtype} {shape}")
-    if not data:
+    if not size:
         return torch.empty(shape, dtype=DTYPES[dtype])
     flat = torch.frombuffer(bytearray(data), dtype=torch.uint8 if dtype == "bool" else DTYPES[dtype])
-    return (flat != 0 if dtype == "bool" else flat).reshape(shape)  # a forged bool could be the byte 7
+    return (flat != 0 if dtype == "bool" else flat).view(shape)  # a forged bool could be the byte 7
 
 
 def lay_out(dense: torch.Tensor, stride: list | None) -> torch.Tensor:
@@ -121,10 +121,10 @@ def unpack(text: bytes, payload: bytes) -> tuple[list, list[torch.Tensor]]:
     """
     try:
         tree, table = json.loads(text)
-        tensors, at, laid_out = [], 0, 0
+        tensors, at, laid_out, view = [], 0, 0, memoryview(payload)
         for dtype, shape, stride, requires_grad in table:
             size = size_of(dtype, shape)
-            tensor = lay_out(rebuild(dtype, shape, payload[at : at + size]), stride)
+            tensor = lay_out(rebuild(dtype, shape, view[at : at + size], size), stride)
             laid_out += size if stride is None else tensor.untyped_storage().nbytes()
             if laid_out > 2 * MAX_TENSORS:
                 raise WireError("strides claim more memory than a frame may hold")
