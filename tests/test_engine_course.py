@@ -120,6 +120,8 @@ def term(tmp_path_factory):
     term = Term(tmp_path_factory.mktemp("engine"))
     term.run(f"python -m autograder course --out {term.course}")
     term.choose(check_seconds="3")
+    early = term.run(f"python -m autograder grade {term.course} {CHAPTER}", ok=(2,))
+    assert f"Run `nbgrader generate_assignment {CHAPTER}`" in early
     term.run(f"nbgrader generate_assignment {CHAPTER}", term.course)
     for name, work in HONEST.items():
         term.hand_in(name, work)

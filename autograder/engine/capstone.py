@@ -19,8 +19,9 @@ from autograder import course_command, course_config
 from autograder.assignment import dump
 from autograder.capstone import HANDED_IN, Capstone, is_loss
 from autograder.engine import intake, records
-from autograder.engine.commit import Committer
-from autograder.engine.question import GRADED, HUMAN, REJECTED, ZERO
+from autograder.engine.collect import on_roster
+from autograder.engine.commit import Committer, NotEntered, alone
+from autograder.engine.question import GRADED, HUMAN, REJECTED, RETRY, ZERO
 from autograder.strip import build_reference
 
 PIECES, LENGTH = 8, 2000  # of hidden text, in characters
@@ -40,7 +41,8 @@ def main(argv: list[str]) -> int:
     except (OSError, ValueError) as error:
         print(f"Nothing was graded: {error}")
         return 2
-    return run.go(options.student)
+    with alone(course):
+        return run.go(options.student)
 
 
 def modules() -> Any:
@@ -173,29 +175,35 @@ class Run:
     def go(self, only: str | None = None) -> int:
         """Grade everybody, or one learner; a submission that is refused stops no other."""
         writer, counts = Committer(self.course, self.capstone.name), collections.Counter[str]()
+        if missing := writer.ready():
+            print(f"Stopped: {missing}")
+            return 2
         for folder in sorted(self.course.glob(f"submitted/*/{self.capstone.name}")):
             learner = folder.parent.name
             if only and learner != only:
                 continue
             try:
-                intake.check_name(learner)
-                roster = self.course / "roster.txt"
-                if roster.exists() and learner not in roster.read_text("utf-8").split():
-                    raise intake.Rejected("this name is not on the course's roster (roster.txt)")
+                if not on_roster(self.course, learner):
+                    raise intake.Rejected("this name is not a plain one or not on the course's roster (roster.txt)")
                 found = intake.listing(folder)
             except intake.Rejected as error:
                 counts[REJECTED] += 1
                 print(f"REJECTED {learner!r:.80}: {error}")
                 continue
             row, files, notices = self.one(folder, found)
-            counts[row["verdict"]] += 1
             points = f"{row['points']:g} of {self.capstone.loss:g} points; "
             said = row["message"] or points + row["text"].splitlines()[1]
             print(f"{row['verdict']} {learner}: {said}", flush=True)
             result = {"cells": {self.cell: row}, "notices": notices, "missing": NEVER_RUN}
-            writer.enter(learner, result, files)
+            try:
+                writer.enter(learner, result, files)
+            except NotEntered as error:
+                counts[RETRY] += 1
+                print(f"RETRY {learner}: the gradebook could not be written ({error}); run the same command again")
+                continue
+            counts[row["verdict"]] += 1
         print("  ".join(f"{counts[name]} {name}" for name in sorted(counts)) or "There is nothing to grade.")
-        return 0
+        return 1 if counts[RETRY] else 0
 
     def one(self, folder: Path, found: list[str]) -> tuple[dict[str, Any], dict[str, bytes], list[str]]:
         """Take one submission in and judge its weights."""

@@ -16,6 +16,7 @@ import nbformat
 import nbgrader.api
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader import utils
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, BaseConverter
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
@@ -163,11 +164,22 @@ class Committer:
 
     def __init__(self, course: Path, assignment: str, db: str = "") -> None:
         self.course, self.assignment = course, assignment
-        self.config = configuration(course, db)
+        self.config, self.elsewhere = configuration(course, db), bool(db)
         self.coursedir = CourseDirectory(config=self.config)
         self.gradebook = hashlib.sha256(str(self.coursedir.db_url).encode()).hexdigest()[:16]
         self.engine = functools.cache(nbgrader.api.create_engine)
         self.pauses = [1, 2, 4, 8, 16, 32]  # seconds to wait for a database in this whole run
+
+    def ready(self) -> str:
+        """What must be done before any grade can be entered, or nothing; a database that does not answer may yet."""
+        with contextlib.suppress(SQLAlchemyError, OSError), Gradebook(self.coursedir.db_url) as book:
+            try:
+                book.find_assignment(self.assignment)
+            except MissingEntry:
+                where = f" --db {self.coursedir.db_url}" if self.elsewhere else ""
+                return (f"the gradebook has no assignment {self.assignment}. Run `nbgrader generate_assignment "
+                        f"{self.assignment}{where}` in {self.course} first")  # fmt: skip
+        return ""
 
     def enter(self, learner: str, result: dict[str, Any], files: dict[str, bytes]) -> bool:
         """Enter one learner's verdicts, unless exactly these were entered before; say whether it was done.

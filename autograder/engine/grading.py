@@ -101,6 +101,8 @@ class Run:
             if self.kind != RUN:
                 stack.enter_context(alone(self.course))
                 self.writer = Committer(self.course, self.chapter.name, self.db)
+                if missing := self.writer.ready():
+                    raise crew.Stopped(missing)
             tasks = self.tasks(learners, progress)
             if self.kind == ENTER:
                 store = records.Records(Path(self.setting.records))
