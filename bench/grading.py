@@ -15,6 +15,29 @@ CHAPTER, FEW = "05_attention", 2
 COUNT = int(os.environ.get("BENCH_SUBMISSIONS", "12"))
 
 
+def checks_alone(rounds: int = 10) -> float:
+    """CPU-seconds of the same checks in one process, on the reference, with no isolation at all: what is the least."""
+    import importlib
+
+    from autograder.engine.question import _inputs
+    from autograder.suites import SUITES, checks_of, run
+    from autograder.table import exercise
+    from tests.conftest import ROOT
+    from tests.course_kit import NAMES
+
+    start = 0.0
+    for number in range(rounds + 1):
+        for name in NAMES:
+            row = exercise(name)
+            implementation = getattr(importlib.import_module(f"gptlib.{row.module}"), row.function)
+            for suite in SUITES:
+                with _inputs("s", f"{number}", str(ROOT / "autograder" / "hidden")):
+                    run(checks_of(name, suite), implementation)
+        if not number:
+            start = time.process_time()
+    return (time.process_time() - start) / rounds
+
+
 def questions(source: Path, rounds: int = 10) -> dict[str, float]:
     """CPU-seconds of all grade cells of one submission in a warm tier T1: judge, and children with their zygote.
 
@@ -99,6 +122,7 @@ def measure() -> dict:
             each = (many - few) / (COUNT + again - FEW)
             found |= {f"{way}_{what}": each, f"{way}_{what}_start": few - FEW * each}
     found |= {f"cells_{part}": seconds for part, seconds in cells.items()}
+    found["checks_alone"] = checks_alone()
     found["cells_ratio"] = found["plain_grade"] / sum(cells.values())
     whole = {way: found[f"{way}_grade"] + found[f"{way}_feedback"] for way in lines}
     found["whole_ratio"] = whole["plain"] / whole["engine"]

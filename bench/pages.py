@@ -33,6 +33,8 @@ def grading(found: dict) -> str:
         "| | plain nbgrader | engine, tier T1 | ratio |\n|---|---|---|---|\n"
         f"| running the grade cells (judge {n['cells_judge']:.2f}, child {n['cells_children']:.2f}), against all of "
         f"`nbgrader autograde` | {n['plain_grade']:.2f} | {cells:.2f} | {n['cells_ratio']:.1f} |\n"
+        f"| the same checks in one process without any isolation | | {n['checks_alone']:.2f} | "
+        f"{n['plain_grade'] / n['checks_alone']:.1f} |\n"
         f"| grading: running, and entering into the gradebook | {n['plain_grade']:.2f} | {n['engine_grade']:.2f} | "
         f"{n['plain_grade'] / n['engine_grade']:.1f} |\n"
         f"| feedback pages | {n['plain_feedback']:.2f} | {n['engine_feedback']:.2f} | "
@@ -47,15 +49,17 @@ def grading(found: dict) -> str:
 
 def scale(found: dict) -> str:
     """How the cost of grading grows with the number of submissions."""
-    lines = ["| submissions | CPU-seconds each | an hour | memory of the command, by quarter of the run (MiB) | load |",
-             "|---|---|---|---|---|"]  # fmt: skip
+    lines = ["| exercises | submissions | CPU-seconds each | an hour | memory of the command, by quarter of the run "
+             "(MiB) | load |", "|---|---|---|---|---|---|"]  # fmt: skip
     for row in found["numbers"]:
         memory = ", ".join(f"{value:.0f}" for value in row["coordinator_mib_by_quarter"])
-        lines.append(f"| {row['submissions']:,} | {row['cpu_s_per_submission']:.2f} | {row['per_hour']:,} | {memory} | "
-                     f"{row['load_before']:.1f}–{row['load_after']:.1f} |")  # fmt: skip
+        lines.append(f"| {row['exercises']} | {row['submissions']:,} | {row['cpu_s_per_submission']:.2f} | "
+                     f"{row['per_hour']:,} | {memory} | {row['load_before']:.1f}–"
+                     f"{row['load_after']:.1f} |")  # fmt: skip
     tier = found["numbers"][0]["tier"]
     return (
-        "Synthetic submissions of the attention chapter, all exercises solved, nothing taken from a record; the whole "
+        "Synthetic submissions of the attention chapter, all of its exercises or only one, solved, nothing taken from "
+        "a record; the whole "
         f"command, in tier {tier} (`python -m bench scale`):\n\n" + "\n".join(lines) + "\n\n"
         f"Machine: {place(found)}. The load is what else ran on it: above the number of cores it makes every column "
         "worse.\n"

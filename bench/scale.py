@@ -1,8 +1,9 @@
 """How the cost of grading grows with the number of submissions, and whether memory stays flat.
 
-`python -m bench scale --submissions 100 1000` grades synthetic submissions of the attention chapter, all its
-exercises: each is the solution with a comment of its own, so that nothing is taken from a record. Measured is the
-whole command, with taking in, running and entering into SQLite, on all cores; the machine's load is kept beside.
+`python -m bench scale --submissions 100 1000 --one 100 1000 10000` grades synthetic submissions of the attention
+chapter, all its exercises or only one: each is the solution with a comment of its own, so that nothing is taken from
+a record. Measured is the whole command, with taking in, running and entering into SQLite, on all cores; the machine's
+load is kept beside.
 """
 import argparse
 import os
@@ -16,9 +17,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from autograder import course_config
 from bench.machine import cpu_seconds
 
-CHAPTER = "05_attention"
+CHAPTER, ONE = "05_attention", "attention.causal_mask"
 
 
 def hand_in(course: Path, count: int) -> None:
@@ -77,8 +79,10 @@ def one(course: Path, env: dict[str, str], count: int) -> dict:
     used = cpu_seconds(grade)
     wall = time.monotonic() - start
     tier = re.search(r"Tier (\w+)", said)
+    exercises = len(course_config.read(course / "course.toml").assignments[CHAPTER])
     return {
-        "submissions": count, "tier": tier[1] if tier else "", "wall_s": round(wall, 1), "cpu_s": round(used, 1),
+        "submissions": count, "exercises": exercises, "tier": tier[1] if tier else "", "wall_s": round(wall, 1),
+        "cpu_s": round(used, 1),
         "cpu_s_per_submission": round(used / count, 3), "per_hour": round(3600 * count / wall),
         "coordinator_mib_by_quarter": memory.peaks(), "load_before": load, "load_after": os.getloadavg()[0],
     }  # fmt: skip
@@ -88,11 +92,14 @@ def measure(options: Sequence[str] = ()) -> list[dict]:
     from tests.course_kit import Term
 
     parser = argparse.ArgumentParser(prog="python -m bench scale", description=__doc__)
-    parser.add_argument("--submissions", type=int, nargs="+", default=[100])
-    found = []
-    for count in parser.parse_args(options).submissions:
+    parser.add_argument("--submissions", type=int, nargs="*", default=[100], help="with all exercises")
+    parser.add_argument("--one", type=int, nargs="*", default=[], help=f"with one exercise, {ONE}")
+    chosen, found = parser.parse_args(options), []
+    for count, only in [*((n, ()) for n in chosen.submissions), *((n, (ONE,)) for n in chosen.one)]:
         with tempfile.TemporaryDirectory() as home:
             term = Term(Path(home))
+            if only:
+                term.set_exercises(only)
             term.run(f"python -m autograder course --out {term.course}")
             term.run(f"nbgrader generate_assignment {CHAPTER}", term.course)
             found.append(one(term.course, term.env, count))

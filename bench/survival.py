@@ -9,7 +9,6 @@ import functools
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -20,8 +19,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-from autograder import course_config
 
 CHAPTER = "05_attention"
 CHOSEN = ("attention.causal_mask", "attention.attend")
@@ -59,12 +56,8 @@ class Batch:
 
     def choose(self) -> None:
         """Set two exercises and a small limit, so that a large batch takes minutes."""
-        course_config.write_template(self.course / "course.toml")
-        path = self.course / "course.toml"
-        head, tables = path.read_text("utf-8").split("\n[assignments.", 1)
-        lines = [line for line in tables.splitlines() if line.startswith(tuple(f'"{name}" =' for name in CHOSEN))]
-        head = re.sub(r"(?m)^check_seconds = .*$", "check_seconds = 2", head)
-        path.write_text("\n".join([head, f"[assignments.{CHAPTER}]", *lines, ""]), "utf-8")
+        self.term.set_exercises(CHOSEN)
+        self.term.choose(check_seconds="2")
         self.term.run(f"python -m autograder course --out {self.course}")
 
     def hostile(self, count: int, quick: bool) -> list[str]:

@@ -120,6 +120,31 @@ def draw(rows: Sequence[Mapping[str, Any]], known: Band | None) -> Any:
     return Drawing(canvas, f"Held-out loss falls from {held[0][1]:.2f} to {held[-1][1]:.2f}:{where or ' one run'}.")
 
 
+def play(rows: Sequence[Mapping[str, Any]], known: Band | None, samples: Sequence[str] = ()) -> Any:
+    """Put a run into the page: scrub through its evaluations, bend its loss, and see the verdict; a `figures.Figure`.
+
+    Args:
+        rows: of the run, with at least one evaluation.
+        known: the band; None shows the run alone.
+        samples: what the model wrote at each evaluation, the last ones if there are fewer.
+
+    Raises:
+        ValueError: there is no evaluation with a finite loss.
+    """
+    from .figures import Figure, rounded
+
+    held = [[row["tokens"], row["held_out"]] for row in rows if row["held_out"] is not None]
+    held = [pair for pair in held if math.isfinite(pair[1])]
+    if not held:
+        raise ValueError("rows must hold at least one evaluation with a finite loss")
+    texts = [*[""] * (len(held) - len(samples)), *samples[-len(held) :]] if samples else []
+    band = {"tokens": known.tokens, "low": known.low, "high": known.high} if known else None
+    data = {"run": rounded(held), "band": rounded(band) if band else None, "samples": texts}
+    last = judge(rows, known).name
+    return Figure("envelope", data, f"Interactive: a run's {len(held)} evaluations against the band of other seeds. "
+                  f"Move its loss and see the verdict; at the end it is {last}.")  # fmt: skip
+
+
 def judge(rows: Sequence[Mapping[str, Any]], known: Band | None) -> Verdict:
     """Say whether a run keeps within its preset's band.
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from autograder import course_config
 from autograder.assignment import stub
 from autograder.strip import reference
 from autograder.table import chapters
@@ -202,6 +203,14 @@ class Term:
         for name, value in settings.items():
             path = self.course / "course.toml"
             path.write_text(re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text("utf-8")), "utf-8")
+
+    def set_exercises(self, names: tuple[str, ...]) -> None:
+        """Write a course.toml that sets these exercises of the chapter and nothing else."""
+        path = self.course / "course.toml"
+        course_config.write_template(path)
+        head, tables = path.read_text("utf-8").split("\n[assignments.", 1)
+        lines = [line for line in tables.splitlines() if line.startswith(tuple(f'"{name}" =' for name in names))]
+        path.write_text("\n".join([head, f"[assignments.{CHAPTER}]", *lines, ""]), "utf-8")
 
     def learner(self, name: str, work: Callable[[Path], object]) -> None:
         """One learner fetches the assignment from the exchange, works, and submits."""

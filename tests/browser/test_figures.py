@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, Locator, Page
 from tests.browser.conftest import Book, toc
 
 # At least so many on the page.
-FIGURES = {"chapters/01_ngram": 1, "chapters/05_attention": 1, "chapters/06_transformer": 1, "chapters/07_bpe": 1}
+FIGURES = {"chapters/01_ngram": 1, "chapters/05_attention": 1, "chapters/06_transformer": 1, "chapters/07_bpe": 1,
+           "chapters/13_capstone_gpt": 1}  # fmt: skip
 
 
 def opened(browser: Browser, book: Book, name: str, scheme: str) -> Page:
