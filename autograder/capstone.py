@@ -47,8 +47,8 @@ class Capstone:
 
 @functools.cache
 def capstones() -> dict[str, Capstone]:
-    """Read the table of capstones, by the stem of their file."""
-    rows = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    """Read the table of capstones, by the stem of their file; a released assignment has none."""
+    rows = tomllib.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     return {name: Capstone(name, **row) for name, row in rows.items()}
 
 

@@ -7,11 +7,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import zipfile
 
 import pytest
 import torch
 
-from autograder import capstone, course, course_config
+from autograder import capstone, course, course_config, submit
 from autograder.engine import capstone as engine
 from gptlib import capstone_gpt, data, gpt2, hand_in, token_files
 from gptlib.training import Run
@@ -260,3 +261,24 @@ def test_grading_names_what_is_missing(tmp_path, capsys):
     course_config.write_template(tmp_path / "course.toml", {})
     assert engine.main([str(tmp_path), NAME]) == 2 and "generate_assignment" in capsys.readouterr().out
     assert engine.main([str(tmp_path), "14_other"]) == 2 and "no capstone" in capsys.readouterr().out
+
+
+def test_what_submit_packs_is_collected_and_graded(term, tmp_path, capsys):
+    """One command of the learner, then nbgrader's zip_collect and the grader."""
+    course_folder = tmp_path / "course"
+    shutil.copytree(term[0], course_folder, ignore=shutil.ignore_patterns("submitted", "autograded"))
+    weights = term[0].parent / "good" / "files"
+    archive = course_folder / "downloaded" / NAME / "archive"
+    path = submit.pack(NAME, "grace", tmp_path, course_folder / "release" / NAME / f"{NAME}.ipynb", weights)
+    with zipfile.ZipFile(path) as packed:
+        assert packed.namelist() == [f"{NAME}/{name}" for name in (f"{NAME}.ipynb", *capstone.HANDED_IN)]
+    said = capsys.readouterr().out
+    assert "parameters, preset tiny" in said and "bits per byte" in said
+    archive.mkdir(parents=True)
+    shutil.copy(path, archive)
+    nbgrader(course_folder, "zip_collect", NAME)
+    assert engine.main([str(course_folder), NAME]) == 0
+    assert "GRADED grace" in capsys.readouterr().out
+    for weights, says in ((None, "--weights FOLDER"), (tmp_path, "no model.safetensors")):
+        with pytest.raises(ValueError, match=says):
+            submit.pack(NAME, "grace", tmp_path, path, weights)
