@@ -57,7 +57,10 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     """Bring all singular values of matrices near 1, between about 0.7 and 1.2, without computing them.
 
     Each step applies the odd polynomial 3.4445 s − 4.775 s³ + 2.0315 s⁵ to every singular value s at once, by products
-    of matrices alone. On a GPU they are taken in bf16, for nothing here needs more.
+    of matrices alone: X becomes F X with F = 3.4445 − 4.775 G + 2.0315 G² and G = X Xᵀ. G and all F commute, so of a
+    matrix that is much wider than high only the small square G has to take the steps (it becomes F G F), and the
+    product of all F meets X once. On a GPU the products are taken in bf16, for nothing here needs more, and X takes
+    every step itself: bf16 is too coarse for G, which holds squares.
 
     Args:
         matrices: (..., P, Q).
@@ -72,9 +75,18 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     x = matrices.bfloat16() if matrices.device.type == "cuda" else matrices
     wide = x if x.size(-2) <= x.size(-1) else x.mT
     wide = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + 1e-7)
-    for _ in range(steps):
-        square = wide @ wide.mT
-        wide = 3.4445 * wide + (-4.775 * square + 2.0315 * square @ square) @ wide
+    if x.dtype == torch.bfloat16 or 2 * wide.size(-2) > wide.size(-1):
+        for _ in range(steps):
+            square = wide @ wide.mT
+            wide = 3.4445 * wide + (-4.775 * square + 2.0315 * square @ square) @ wide
+    else:
+        square, whole = wide @ wide.mT, None
+        one = torch.eye(wide.size(-2), dtype=x.dtype, device=x.device)
+        for _ in range(steps):
+            factor = 3.4445 * one - 4.775 * square + 2.0315 * square @ square
+            square = factor @ square @ factor
+            whole = factor if whole is None else factor @ whole
+        wide = wide if whole is None else whole @ wide
     return (wide if x.size(-2) <= x.size(-1) else wide.mT).to(matrices.dtype)
 
 

@@ -8,7 +8,7 @@ from gptlib.training_log import read
 from tests.tiny_run import Tiny, main
 
 
-@pytest.mark.parametrize("shape", [(5, 5), (4, 16), (16, 4), (3, 8, 24)])
+@pytest.mark.parametrize("shape", [(5, 5), (4, 16), (16, 4), (3, 8, 24), (8, 12), (2, 33, 66), (1, 9)])
 def test_orthogonalise_keeps_singular_vectors_and_levels_singular_values(shape):
     matrices = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     left, values, right = torch.linalg.svd(matrices, full_matrices=False)
@@ -18,6 +18,16 @@ def test_orthogonalise_keeps_singular_vectors_and_levels_singular_values(shape):
     found = orthogonalise(matrices)
     torch.testing.assert_close(found, left @ torch.diag_embed(s) @ right, rtol=1e-5, atol=1e-6)
     assert found.dtype == torch.float64
+
+
+def test_single_precision_and_singular_values_near_nothing_are_no_harm():
+    """Squares of small singular values are lost in float32; the matrix itself is not."""
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.linalg.qr(torch.randn(n, 24, dtype=torch.float64, generator=generator))[0] for n in (24, 96))
+    matrix = left @ torch.diag(torch.logspace(0, -9, 24, dtype=torch.float64)) @ right.T
+    exact, found = orthogonalise(matrix), orthogonalise(matrix.float())
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-3)
+    assert torch.equal(orthogonalise(matrix, 0), matrix / (torch.linalg.matrix_norm(matrix) + 1e-7))
 
 
 def test_muon_is_pytorchs_up_to_bf16_and_the_rest_is_adamw():
