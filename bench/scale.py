@@ -6,6 +6,7 @@ a record. Measured is the whole command, with taking in, running and entering in
 load is kept beside.
 """
 import argparse
+import json
 import os
 import re
 import shutil
@@ -94,7 +95,8 @@ def measure(options: Sequence[str] = ()) -> list[dict]:
     parser = argparse.ArgumentParser(prog="python -m bench scale", description=__doc__)
     parser.add_argument("--submissions", type=int, nargs="*", default=[100], help="with all exercises")
     parser.add_argument("--one", type=int, nargs="*", default=[], help=f"with one exercise, {ONE}")
-    chosen, found = parser.parse_args(options), []
+    parser.add_argument("--keep", action="store_true", help="keep what the last measurements say of other sizes")
+    chosen, found = parser.parse_args(options), list[dict]()
     for count, only in [*((n, ()) for n in chosen.submissions), *((n, (ONE,)) for n in chosen.one)]:
         with tempfile.TemporaryDirectory() as home:
             term = Term(Path(home))
@@ -104,4 +106,12 @@ def measure(options: Sequence[str] = ()) -> list[dict]:
             term.run(f"nbgrader generate_assignment {CHAPTER}", term.course)
             found.append(one(term.course, term.env, count))
             print(found[-1], flush=True)
-    return found
+    path = Path(__file__).parent / "results" / "scale.json"
+    known = json.loads(path.read_text("utf-8"))["numbers"] if chosen.keep and path.exists() else []
+    measured = {size(row) for row in found}
+    return sorted([row for row in known if size(row) not in measured] + found, key=size)
+
+
+def size(row: dict) -> tuple[int, int]:
+    """What a row is about: many exercises first, then few submissions."""
+    return -row["exercises"], row["submissions"]
