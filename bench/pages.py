@@ -43,7 +43,9 @@ def grading(found: dict) -> str:
         f"| start of the two commands, once | {n['plain_grade_start'] + n['plain_feedback_start']:.1f} | "
         f"{n['engine_grade_start'] + n['engine_feedback_start']:.1f} | |\n\n"
         f"Measured with {n['submissions']} submissions each way, in turn (`python -m bench grading`), on "
-        f"{place(found)}, at a load of {found['load']:.1f}. Other work on the machine makes both columns larger.\n"
+        f"{place(found)}, at a load of {found['load']:.1f}. Other work on the machine makes both columns larger. "
+        "The row without isolation is the least that running these checks can cost: they compare values and gradients "
+        "over many shapes. Of entering, most is nbgrader's own converter and gradebook.\n"
     )
 
 

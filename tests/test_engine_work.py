@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from autograder.engine import crew, work
+from autograder.engine import question as questions
 from autograder.engine.judge import Session
 from autograder.engine.question import GRADED, HUMAN, RETRY, ZERO, Outcome, Question, grade
 from autograder.engine.records import Records, key_of
@@ -233,10 +234,7 @@ def test_a_receipt_is_the_first_time_that_exactly_these_files_were_seen(tmp_path
 
 def test_one_child_serves_a_submission_until_a_question_fails(tmp_path):
     """What passes may share a child; what does not is run alone, and so is what follows."""
-    from autograder.engine.question import GRADED, HUMAN, Question, Seat, grade
-    from autograder.engine.sandbox import Limits
-    from tests.conftest import ROOT
-    from tests.engine_kit import REFERENCE, zygote
+    from autograder.engine.question import Seat
 
     hidden, seat, limits = str(ROOT / "autograder" / "hidden"), Seat(), Limits(cpu=5, wall=20)
     text = REFERENCE["gptlib/attention.py"]
@@ -251,8 +249,7 @@ def test_one_child_serves_a_submission_until_a_question_fails(tmp_path):
                          "open('seen', 'w').close()\n_merge = merge_heads\n"
                          "def merge_heads(x): return _merge(x) if first else 0 * _merge(x)\n"}  # fmt: skip
     assert asked("attention.split_heads", other).passed and seat.session is not kept
-    unsure = asked("attention.merge_heads", other)  # right in a fresh child, wrong in one that was used before
-    assert unsure.verdict == HUMAN and not unsure.passed and "different results" in unsure.message
+    assert asked("attention.merge_heads", other).passed  # right in a fresh child, wrong in one that was used before
     wrong = REFERENCE | {"gptlib/attention.py": text.replace(".transpose(-2, -1) / math", ".transpose(-2, -1) * math")}
     assert asked("attention.causal_mask", wrong).passed
     failed = asked("attention.attend", wrong)
@@ -261,3 +258,15 @@ def test_one_child_serves_a_submission_until_a_question_fails(tmp_path):
                           "open('seen', 'w').close()\n"}  # fmt: skip
     assert asked("attention.causal_mask", killer).passed and asked("attention.attend", killer).passed
     seat.close()
+
+
+@pytest.mark.parametrize("again, verdict", [(True, GRADED), (False, HUMAN)])
+def test_code_that_chance_decides_goes_to_a_person(monkeypatch, again, verdict):
+    """Wrong in a child that was used before, right in a fresh one: it has to be right in another fresh one too."""
+    runs = iter([Outcome(GRADED, passed, "", "" if passed else "wrong", 0.0, 0) for passed in (False, True, again)])
+    monkeypatch.setattr(questions, "sat", lambda *_: next(runs))
+    monkeypatch.setattr(questions, "Session", lambda *_: None)
+    monkeypatch.setattr(questions.Seat, "take", lambda *_: object())
+    found = grade(None, question(), SMALL, "s", str(HIDDEN), questions.Seat())
+    assert (found.verdict, found.passed) == (verdict, again) and next(runs, None) is None
+    assert again or "different results" in found.message

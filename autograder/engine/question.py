@@ -69,7 +69,8 @@ class Seat:
     """The child of a submission's last question, kept for its next one as long as every question passes.
 
     A fork and the import of the files then cost once a submission. Nothing is decided against a learner in a
-    child that served another question before: what does not pass there is run again in a child of its own.
+    child that served another question before: what does not pass there is run again in a child of its own, and twice
+    if it passes, so that code which chance decides goes to a person.
     """
 
     def __init__(self) -> None:
@@ -121,9 +122,12 @@ def grade(
         found = sat(session, question, limits, secret, hidden, seat)
         if found.passed:
             return found
-        alone = sat(Session(zygote, limits), question, limits, secret, hidden, seat)
+        alone = sat(Session(zygote, limits), question, limits, secret, hidden, None)
         if found.verdict == GRADED and alone.passed:  # not for a limit: that child had used a part of it before
-            return dataclasses.replace(alone, verdict=HUMAN, passed=False, message=f"{UNSURE}\n\n{found.message}")
+            # What an earlier question left behind, a file for example, or chance? Chance may decide otherwise again.
+            again = sat(Session(zygote, limits), question, limits, secret, hidden, seat)
+            if not again.passed:
+                return dataclasses.replace(alone, verdict=HUMAN, passed=False, message=f"{UNSURE}\n\n{found.message}")
         return alone
     return sat(Session(zygote, limits), question, limits, secret, hidden, seat)
 
