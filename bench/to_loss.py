@@ -1,7 +1,8 @@
 """CPU seconds until a model reaches the held-out loss at which nanoGPT's own recipe for a CPU ends.
 
-`python -m bench to_loss --nanogpt PATH`: for each seed, nanoGPT trains for its 2,000 steps, then ours trains on the
-same text, shape and batch until its held-out loss is as low. Evaluations are not counted. One thread.
+`python -m bench to_loss --nanogpt PATH`: for each seed, nanoGPT trains for its 2,000 steps and ours, in turns with it,
+for fewer on the same text, shape and batch; then we look where its held-out loss was first as low. Evaluations are not
+counted. One thread.
 """
 import argparse
 import statistics
@@ -31,52 +32,80 @@ def held_out_loss(call: Any, tokens: torch.Tensor, batches: int = 60) -> float:
     return statistics.mean(losses)
 
 
-def peer(path: Path, seed: int) -> tuple[float, float]:
-    """Train nanoGPT by its recipe; give its CPU seconds and its final loss."""
-    from gptlib.optimizer import learning_rate
+class Peer:
+    """nanoGPT, trained by its recipe."""
 
-    tokens, held_out, vocab = text()
-    model = nanogpt_model(path, SHAPE, vocab, seed)
-    optimizer = model.configure_optimizers(DECAY, LR, BETAS, "cpu")
-    step = plain_loop(model, lambda x, y: model(x, y)[1], optimizer, windows(tokens, SHAPE, seed))
-    start = time.process_time()
-    for i in range(STEPS):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(i, steps=STEPS, lr=LR, warmup=WARMUP, schedule="cosine", floor=0.1)
-        step()
-    seconds = time.process_time() - start
+    def __init__(self, path: Path, seed: int) -> None:
+        from gptlib.optimizer import learning_rate
 
-    def logits(x: torch.Tensor) -> torch.Tensor:
-        x = x.contiguous()
-        return model(x, x)[0]
+        tokens, self.held_out, vocab = text()
+        self.model, self.rate = nanogpt_model(path, SHAPE, vocab, seed), learning_rate
+        self.optimizer = self.model.configure_optimizers(DECAY, LR, BETAS, "cpu")
+        loss = lambda x, y: self.model(x, y)[1]  # noqa: E731
+        self.body = plain_loop(self.model, loss, self.optimizer, windows(tokens, SHAPE, seed))
 
-    return seconds, held_out_loss(logits, held_out)
+    def step(self, i: int) -> None:
+        """Take step number i of `STEPS`."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(i, steps=STEPS, lr=LR, warmup=WARMUP, schedule="cosine", floor=0.1)
+        self.body()
+
+    def loss(self) -> float:
+        """Loss on the held-out plays."""
+
+        def logits(x: torch.Tensor) -> torch.Tensor:
+            x = x.contiguous()
+            return self.model(x, x)[0]
+
+        return held_out_loss(logits, self.held_out)
 
 
-def ours(seed: int, steps: int, target: float, every: int = 20, **settings: Any) -> dict[str, Any]:
-    """Train until the loss is at most `target`; give CPU seconds, steps and the curve."""
-    from gptlib.batches import Windows
-    from gptlib.devices import place
-    from gptlib.gpt2 import GPT2, GPT2Config
-    from gptlib.training import next_token_loss
-    from gptlib.training_loop import Loop, Settings
+class Ours:
+    """The loop of all chapters."""
 
-    tokens, held_out, vocab = text()
-    shape = {name: SHAPE[name] for name in ("n_layers", "n_heads", "d_model", "context_length")}
-    model = GPT2(GPT2Config(vocab_size=vocab, **shape), torch.Generator().manual_seed(seed))
-    chosen = Settings(steps, SHAPE["batch"], seed=seed, betas=BETAS, weight_decay=DECAY, **{**OURS, **settings})
-    data = Windows(tokens, SHAPE["context_length"])
-    loop = Loop(model, data, chosen, None, None, next_token_loss, place("cpu"))
-    seconds, curve = 0.0, []
-    for i in range(steps):
+    def __init__(self, seed: int, steps: int) -> None:
+        from gptlib.batches import Windows
+        from gptlib.devices import place
+        from gptlib.gpt2 import GPT2, GPT2Config
+        from gptlib.training import next_token_loss
+        from gptlib.training_loop import Loop, Settings
+
+        tokens, self.held_out, vocab = text()
+        shape = {name: SHAPE[name] for name in ("n_layers", "n_heads", "d_model", "context_length")}
+        self.model = GPT2(GPT2Config(vocab_size=vocab, **shape), torch.Generator().manual_seed(seed))
+        chosen = Settings(steps, SHAPE["batch"], seed=seed, betas=BETAS, weight_decay=DECAY, **OURS)
+        data = Windows(tokens, SHAPE["context_length"])
+        self.loop = Loop(self.model, data, chosen, None, None, next_token_loss, place("cpu"))
+        self.step = self.loop.step
+
+    def loss(self) -> float:
+        """Loss on the held-out plays."""
+        return held_out_loss(self.model.eval(), self.held_out)
+
+
+def race(path: Path, seed: int, steps: int, every: int = 20) -> dict[str, Any]:
+    """Let both train, in turns, so that whatever else the machine does it does to both; compare CPU seconds."""
+    theirs, ours = Peer(path, seed), Ours(seed, steps)
+    spent, curve, done = {"theirs": 0.0, "ours": 0.0}, list[tuple[int, float, float]](), 0
+
+    def timed(name: str, step: Any, i: int) -> None:
         start = time.process_time()
-        loop.step(i)
-        seconds += time.process_time() - start
-        if (i + 1) % every == 0:
-            curve.append((i + 1, round(seconds, 2), round(held_out_loss(model.eval(), held_out), 4)))
-            if curve[-1][2] <= target:
-                return {"reached": True, "seconds": seconds, "steps": i + 1, "curve": curve}
-    return {"reached": False, "seconds": seconds, "steps": steps, "curve": curve}
+        step(i)
+        spent[name] += time.process_time() - start
+
+    for i in range(STEPS):
+        timed("theirs", theirs.step, i)
+        while done < steps * (i + 1) // STEPS:
+            timed("ours", ours.step, done)
+            done += 1
+            if done % every == 0 and (done > steps / 2 or done % (4 * every) == 0):
+                curve.append((done, round(spent["ours"], 2), round(ours.loss(), 4)))
+    target = theirs.loss()
+    row = {"seed": seed, "nanogpt_s": spent["theirs"], "nanogpt_loss": target, "curve": curve, "reached": False}
+    reached = next(((at, seconds) for at, seconds, loss in curve if loss <= target), None)
+    if reached:
+        row |= {"reached": True, "steps": reached[0], "seconds": reached[1], "ratio": spent["theirs"] / reached[1]}
+    return row
 
 
 def measure(options: Sequence[str] = ()) -> dict[str, Any]:
@@ -89,9 +118,6 @@ def measure(options: Sequence[str] = ()) -> dict[str, Any]:
     torch.set_num_threads(1)
     rows = []
     for seed in range(chosen.seeds):
-        seconds, loss = peer(chosen.nanogpt.resolve(), seed)
-        row = ours(seed, chosen.steps, loss)
-        ratio = seconds / row["seconds"] if row["reached"] else None
-        rows.append({"seed": seed, "nanogpt_s": seconds, "nanogpt_loss": loss, **row, "ratio": ratio})
+        rows.append(race(chosen.nanogpt.resolve(), seed, chosen.steps))
         print(rows[-1], flush=True)
     return {"settings": OURS | {"steps": chosen.steps}, "seeds": rows}
