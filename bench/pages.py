@@ -101,7 +101,8 @@ def filled(text: str) -> str:
 
     def paragraph(match: re.Match[str]) -> str:
         path = ROOT / "bench" / "results" / f"{match[2]}.json"
-        return match[1] + WORDS[match[2]](json.loads(path.read_text("utf-8"))) + match[3]
+        found = WORDS[match[2]](json.loads(path.read_text("utf-8"))) if path.exists() else "Not measured yet.\n"
+        return match[1] + found + match[3]
 
     return BLOCK.sub(paragraph, text)
 
