@@ -70,6 +70,7 @@ export function bent(run, last, nats) {
   return run.slice(0, last + 1).map(([tokens, loss], i) => [tokens, i === last ? loss + nats : loss]);
 }
 
+const BENDS = [["as it was", 0], ["a little worse", 0.2], ["up again", 1], ["too good", -0.6]]; // in nats
 const H = 230, LEFT = 44, BOTTOM = 34, TOP = 10, RIGHT = 14;
 
 function svg(tag, attributes = {}, text = "") {
@@ -115,16 +116,21 @@ export function mount(root, data) {
   const state = { last: run.length - 1, nats: 0 };
   const set = (name) => (value) => { state[name] = value; draw(); };
   const signed = (nats) => `${nats > 0 ? "+" : ""}${format(nats)} nats`;
+  const move = slider("move its loss by", { min: -1, max: 1.5, step: 0.05, value: 0, show: signed }, set("nats"));
   const controls = node("div", { className: "row" },
-    slider("evaluation", { min: 1, max: run.length, value: run.length }, (value) => set("last")(value - 1)),
-    slider("move its loss by", { min: -1, max: 1.5, step: 0.05, value: 0, show: signed }, set("nats")));
+    slider("evaluation", { min: 1, max: run.length, value: run.length }, (value) => set("last")(value - 1)), move);
+  const input = move.querySelector("input");
+  const bends = picks("Bend its end", BENDS.map(([name]) => name), 0, (i) => {
+    input.value = BENDS[i][1];
+    input.dispatchEvent(new Event("input"));
+  });
   const chart = node("div");
   const grid = table("Evaluations", ["after tokens", "held-out loss", "band", "verdict"]);
   const said = status();
   const wrote = node("pre");
   const head = node("p", { textContent: "What it wrote then:" });
   head.hidden = wrote.hidden = !samples.length;
-  fill(root, CSS, controls, chart, said, grid.element, head, wrote);
+  fill(root, CSS, bends.element, controls, chart, said, grid.element, head, wrote);
 
   function draw() {
     const now = bent(run, state.last, state.nats);
