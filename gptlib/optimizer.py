@@ -80,13 +80,13 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
             square = wide @ wide.mT
             wide = 3.4445 * wide + (-4.775 * square + 2.0315 * square @ square) @ wide
     else:
-        square, whole = wide @ wide.mT, None
-        one = torch.eye(wide.size(-2), dtype=x.dtype, device=x.device)
+        square = wide @ wide.mT
+        one = whole = torch.eye(wide.size(-2), dtype=x.dtype, device=x.device)
         for _ in range(steps):
             factor = 3.4445 * one - 4.775 * square + 2.0315 * square @ square
             square = factor @ square @ factor
-            whole = factor if whole is None else factor @ whole
-        wide = wide if whole is None else whole @ wide
+            whole = factor @ whole
+        wide = whole @ wide
     return (wide if x.size(-2) <= x.size(-1) else wide.mT).to(matrices.dtype)
 
 
