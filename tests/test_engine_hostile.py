@@ -1,4 +1,5 @@
 """The hostile suite: every case of hostile/*.toml gets its expected verdict, and the next child is unharmed."""
+import contextlib
 import dataclasses
 import os
 import re
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.engine.sandbox import TIERS, Limits
+from autograder.engine.question import Question, grade
+from autograder.engine.sandbox import TIERS, Limits, Zygote
+from tests.conftest import ROOT, needs_tool
 from tests.engine_kit import REFERENCE, graded, zygote
 
 FILE = Path(__file__).parent / "hostile" / "code.toml"
@@ -39,6 +42,16 @@ def test_every_case_gets_its_verdict(name, tier):
     assert len(found.message) + len(found.text) < 40_000
     other = graded(files_of(case), "attention.split_heads", "visible", tier, TIGHT)
     assert other.passed == case.get("others", True), other.message
+
+
+def test_an_ordinary_users_child_writes_nowhere_either(monkeypatch):
+    """Without root, children have the user of their zygote; what this one may write, the next one would find."""
+    needs_tool("bwrap")
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    with contextlib.closing(Zygote("T1")) as own:
+        question = Question("attention.attend", "hidden", files_of(CASES["writes_wherever_it_can"]), "test")
+        found = grade(own, question, TIGHT, "a secret", str(ROOT / "autograder" / "hidden"))
+    assert found.passed, found.message
 
 
 @pytest.mark.parametrize("tier", TIERS)

@@ -9,7 +9,8 @@ NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000
 NOSUID, NODEV, NOEXEC, PRIVATE_ALL = 2, 4, 8, (1 << 18) | (1 << 14)
 DENIED = (
     "unshare setns mount umount2 pivot_root chroot ptrace process_vm_readv process_vm_writev keyctl add_key "
-    "request_key bpf userfaultfd perf_event_open io_uring_setup open_by_handle_at kexec_load"
+    "request_key bpf userfaultfd perf_event_open io_uring_setup open_by_handle_at kexec_load "
+    "shmget shmat msgget semget mq_open memfd_create memfd_secret"  # memory that no limit of a process counts
 ).split()
 ALONE = ("clone", "clone3", "fork", "vfork")  # refused as the process limit refuses, which spares root
 libc = ctypes.CDLL(None, use_errno=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 PACKAGE = Path(__file__).parents[1]
-IMAGE = ("__init__.py", "source.py", "sideeffects.py", "optrace.py", "table.py", "exercises.toml",
+IMAGE = ("__init__.py", "calls.py", "source.py", "sideeffects.py", "optrace.py", "table.py", "exercises.toml",
          "magics.py", "editing.py", "strip.py", "engine/__init__.py", "engine/wire.py",
          "engine/remote.py", "engine/peer.py", "engine/confine.py", "engine/child.py")  # fmt: skip
 TIERS = ("T0", "T1")
@@ -84,7 +84,8 @@ def command(tier: str, image: Path) -> list[str]:
     line += ["--ro-bind", str(packages()), "/packages", "--ro-bind", str(image), "/image"]
     for name in ("gptlib", "solutions"):  # an installed library would hold the answers
         if (packages() / name).is_dir():
-            line += ["--tmpfs", f"/packages/{name}"]
+            line += ["--tmpfs", f"/packages/{name}", "--remount-ro", f"/packages/{name}"]
+    line += ["--remount-ro", "/dev", "--remount-ro", "/"]  # else a child of the same user leaves files for the next
     if os.getuid():
         line += ["--unshare-user", "--uid", "0", "--gid", "0"]
     return [*line, "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETUID", "--cap-add",
