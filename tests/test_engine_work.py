@@ -7,9 +7,10 @@ import pytest
 from autograder.engine import crew, work
 from autograder.engine import question as questions
 from autograder.engine.judge import Session
-from autograder.engine.question import GRADED, HUMAN, RETRY, ZERO, Outcome, Question, grade
+from autograder.engine.question import Outcome, Question, grade
 from autograder.engine.records import Records, key_of
 from autograder.engine.sandbox import Gone, Limits, Refused, Zygote
+from autograder.engine.verdicts import GRADED, HUMAN, RETRY, ZERO
 from tests.conftest import ROOT
 from tests.engine_kit import REFERENCE, SMALL, zygote
 

@@ -12,13 +12,19 @@ The pipeline, one file a step:
     collect   `python -m autograder collect`: archives become submissions, with receipts
     intake    a submission's allowed files and a rebuilt notebook, without running code
     seen      when a submission was first seen, by our own clock
+    verdicts  their names, and how they are written: whole or not at all
     question  one grade cell: the ordinary checks on a proxy, and what they say
     records   one immutable verdict a question, named by all that it depends on
     work      one worker: questions after each other, with a warm zygote
     crew      several workers, here or on a Dask cluster; any of them may be killed
+    seam      nbgrader's converters and gradebook, without what they do again for every learner
     commit    a single writer enters verdicts through nbgrader's own converter
     feedback  pages from what was entered, without live scripts
     capstone  `python -m autograder capstone`: weights instead of code, measured on hidden text
     grading   `python -m autograder grade`: all of it in order
     doctor    `python -m autograder doctor`: what this machine can do
 """
+import sys
+
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # else every command spends 1.6 s on a grammar
+# of IRIs for jsonschema, which no notebook's schema asks for; jsonschema takes it for not installed

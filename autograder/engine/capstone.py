@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from autograder import course_command, course_config
-from autograder.assignment import dump
 from autograder.capstone import HANDED_IN, Capstone, is_loss
-from autograder.engine import intake, records
+from autograder.engine import intake
 from autograder.engine.collect import on_roster
-from autograder.engine.commit import Committer, NotEntered, alone
-from autograder.engine.question import GRADED, HUMAN, REJECTED, RETRY, ZERO
+from autograder.engine.commit import Committer, alone
+from autograder.engine.verdicts import GRADED, HUMAN, REJECTED, RETRY, ZERO, write
 from autograder.strip import build_reference
 
 PIECES, LENGTH = 8, 2000  # of hidden text, in characters
@@ -195,13 +194,8 @@ class Run:
             said = row["message"] or points + row["text"].splitlines()[1]
             print(f"{row['verdict']} {learner}: {said}", flush=True)
             result = {"cells": {self.cell: row}, "notices": notices, "missing": NEVER_RUN}
-            try:
-                writer.enter(learner, result, files)
-            except NotEntered as error:
-                counts[RETRY] += 1
-                print(f"RETRY {learner}: the gradebook could not be written ({error}); run the same command again")
-                continue
-            counts[row["verdict"]] += 1
+            entered = writer.try_to_enter(learner, result, files)
+            counts[row["verdict"] if entered else RETRY] += 1
         print("  ".join(f"{counts[name]} {name}" for name in sorted(counts)) or "There is nothing to grade.")
         return 1 if counts[RETRY] else 0
 
@@ -219,7 +213,7 @@ class Run:
                 files |= {"timestamp.txt": stamp.encode()} if stamp else {}
         except intake.Rejected as error:
             notices.append(f"The notebook was not taken: {error}")
-        return self.recorded(folder), {name: dump(intake.rebuilt(self.template, came)), **files}, notices
+        return self.recorded(folder), {name: intake.written(intake.rebuilt(self.template, came)), **files}, notices
 
     def recorded(self, folder: Path) -> dict[str, Any]:
         """Judge, unless these very files were judged before under the same settings."""
@@ -237,5 +231,5 @@ class Run:
         if place.exists():
             return json.loads(place.read_text("utf-8"))
         found = self.judge.judge(folder)
-        records.write(place, found)
+        write(place, found)
         return found

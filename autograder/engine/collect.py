@@ -16,7 +16,7 @@ from typing import Any
 from autograder import course_command
 from autograder.engine import archive, intake
 from autograder.engine.intake import Rejected
-from autograder.engine.records import write
+from autograder.engine.verdicts import write
 from autograder.table import Chapter, chapters
 
 RECEIPTS = "private/engine/archives"

@@ -1,6 +1,5 @@
 """Enter verdicts into nbgrader by its own converter: one writer, and the same result however often it is run."""
 import contextlib
-import functools
 import hashlib
 import json
 import logging
@@ -13,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import nbgrader.api
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader import utils
 from nbgrader.api import Gradebook, MissingEntry
-from nbgrader.converters import Autograde, BaseConverter
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
@@ -32,8 +29,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
-from autograder.engine.question import HUMAN
-from autograder.engine.records import write
+from autograder.engine.seam import Entered, Kept, OnePass, swapped
+from autograder.engine.verdicts import HUMAN, write
 
 CLEAN, RESULTS, DONE = "private/engine/submitted", "private/engine/results", "private/engine/entered"
 
@@ -63,14 +60,15 @@ class EnterVerdicts(NbGraderPreprocessor):
 def outputs(row: dict[str, Any], notices: list[str]) -> list[Any]:
     """The outputs of a grade cell, plain text only; an error output is what takes the points away."""
     text = "".join(f"Note: {line}\n" for line in notices) + row["text"]
-    found = [nbformat.v4.new_output("stream", name="stdout", text=text + "\n")] if text else []
+    found: list[dict[str, Any]] = [{"output_type": "stream", "name": "stdout", "text": text + "\n"}] if text else []
     if row.get("points") is not None and not row["message"]:  # a part of the cell's points, by nbgrader's own rule
         shown = {"text/plain": str(float(row["points"]))}
-        found.append(nbformat.v4.new_output("execute_result", shown, execution_count=1))
+        found.append({"output_type": "execute_result", "data": shown, "metadata": {}, "execution_count": 1})
     if row["message"]:
         lines = row["message"].split("\n")
-        found.append(nbformat.v4.new_output("error", ename="CheckFailed", evalue=lines[0], traceback=[row["message"]]))
-    return found
+        failed = {"ename": "CheckFailed", "evalue": lines[0], "traceback": [row["message"]]}
+        found.append({"output_type": "error"} | failed)
+    return [nbformat.from_dict(one) for one in found]
 
 
 class SaveVerdicts(SaveAutoGrades):
@@ -85,15 +83,6 @@ class SaveVerdicts(SaveAutoGrades):
             grade.auto_score, grade.needs_manual_grade = None, True
             self.gradebook.db.commit()
         return cell, resources
-
-
-class OnePass(Autograde):
-    """nbgrader's converter without its second pass, in which a kernel would run the notebook."""
-
-    def convert_single_notebook(self, notebook_filename: str) -> None:
-        """Convert a notebook."""
-        self._init_preprocessors()
-        BaseConverter.convert_single_notebook(self, notebook_filename)
 
 
 class NotEntered(Exception):
@@ -154,7 +143,6 @@ def configuration(course: Path, db: str = "") -> Config:
         OverwriteKernelspec, OverwriteCells, EnterVerdicts, ClearMetadataPreprocessor, LimitOutput, SaveVerdicts,
         AssignLatePenalties,
     ]  # fmt: skip
-    config.Exporter.optimistic_validation = True  # intake has rebuilt the notebook: its metadata are ours
     config.EnterVerdicts.results = str(course / RESULTS)
     return config
 
@@ -167,7 +155,7 @@ class Committer:
         self.config, self.elsewhere = configuration(course, db), bool(db)
         self.coursedir = CourseDirectory(config=self.config)
         self.gradebook = hashlib.sha256(str(self.coursedir.db_url).encode()).hexdigest()[:16]
-        self.engine = functools.cache(nbgrader.api.create_engine)
+        self.kept = Kept()
         self.pauses = [1, 2, 4, 8, 16, 32]  # seconds to wait for a database in this whole run
 
     def ready(self) -> str:
@@ -217,14 +205,22 @@ class Committer:
         write(mark, digest)
         return True
 
+    def try_to_enter(self, learner: str, result: dict[str, Any], files: dict[str, bytes]) -> bool:
+        """Enter one learner's verdicts; where that is not possible say so, for it can be run again."""
+        try:
+            self.enter(learner, result, files)
+        except NotEntered as error:
+            print(f"RETRY {learner}: the gradebook could not be written ({error}); run the same command again")
+            return False
+        return True
+
     def convert(self, learner: str) -> None:
         """Let nbgrader's converter enter what lies ready of a learner."""
         heard = Heard()
         log = logging.getLogger("autograder.engine")
         log.handlers, log.propagate = [heard], False
         log.setLevel(logging.ERROR)
-        # one database engine for all of nbgrader's many connections: it keeps the statements it has compiled
-        with utils.temp_attrs(nbgrader.api, create_engine=self.engine), utils.temp_attrs(
+        with self.kept.used(), swapped(
             self.coursedir, submitted_directory=CLEAN, assignment_id=self.assignment, student_id=learner
         ):
             here = os.getcwd()
@@ -232,9 +228,10 @@ class Committer:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # nbgrader's own, about its database sessions
                     app = OnePass(coursedir=self.coursedir, config=self.config)
-                    app.force, app.log = True, log
+                    app.force, app.log, app.exporter_class = True, log, Entered
                     app.start()
             except (NbGraderException, SystemExit, SQLAlchemyError, OSError) as error:
+                self.kept.close()
                 said = " ".join(" ".join(heard.lines or [f"{error}"]).split())[:300]
                 raise NotEntered(said, isinstance(error, SQLAlchemyError) or "database" in said) from error
             finally:

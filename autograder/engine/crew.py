@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from autograder.engine.records import Records, write
+from autograder.engine.records import Records
+from autograder.engine.verdicts import write
 from autograder.engine.work import TRIES, Setting, Task, Worker
 from autograder.strip import build_reference
 

@@ -10,12 +10,11 @@ from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbconvert.filters.highlight import Highlight2HTML
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
-from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.utils import temp_attrs
 
 from autograder import course_command
 from autograder.engine.commit import configuration
+from autograder.engine.seam import Kept, PagesOnly, swapped
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 META = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
@@ -65,7 +64,14 @@ class Pages(HTMLExporter):
         types = WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources)
         self.register_filter("filter_data_type", types)
         page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **kwargs)
-        return IMAGE.sub('<img alt="No description has been provided for this image"', page), resources
+        page = IMAGE.sub('<img alt="No description has been provided for this image"', page)
+        return page.replace("<head>", f"<head>{META}", 1), resources
+
+    def _preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Take all steps in place: what is converted is a copy already."""
+        for step in self._preprocessors:
+            nb, resources = step(nb, resources)
+        return nb, resources
 
 
 def main(argv: list[str]) -> int:
@@ -80,12 +86,13 @@ def main(argv: list[str]) -> int:
 
 
 def write(course: Path, assignment: str, db: str = "") -> int:
-    """Write the pages, and put a policy against scripts into each before a browser may see it."""
+    """Write the pages, each with a policy against scripts."""
     config = configuration(course, db)
     coursedir = CourseDirectory(config=config)
     here = os.getcwd()
-    with temp_attrs(coursedir, assignment_id=assignment):
-        app = GenerateFeedback(coursedir=coursedir, config=config)
+    kept = Kept()
+    with kept.used(), swapped(coursedir, assignment_id=assignment):
+        app = PagesOnly(coursedir=coursedir, config=config)
         app.exporter_class = Pages
         app.force, app.log = True, logging.getLogger("autograder.engine")
         try:
@@ -94,10 +101,5 @@ def write(course: Path, assignment: str, db: str = "") -> int:
             pass  # nbgrader has named who has no page; the others have theirs
         finally:
             os.chdir(here)
-    pages = sorted(course.glob(f"feedback/*/{assignment}/*.html"))
-    for page in pages:
-        text = page.read_text("utf-8")
-        if META not in text:
-            page.chmod(0o644)
-            page.write_text(text.replace("<head>", f"<head>{META}", 1), "utf-8")
-    return len(pages)
+            kept.close()
+    return len(list(course.glob(f"feedback/*/{assignment}/*.html")))

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from autograder import course_command, course_config
-from autograder.assignment import CHECK, dump
+from autograder.assignment import CHECK
 from autograder.engine import collect, crew, doctor, intake, records, seen, work
-from autograder.engine.commit import Committer, NotEntered, alone
-from autograder.engine.question import REJECTED, RETRY, Question
+from autograder.engine.commit import Committer, alone
+from autograder.engine.question import Question
 from autograder.engine.sandbox import MEANING, TIERS, Limits
+from autograder.engine.verdicts import REJECTED, RETRY
 from autograder.table import Chapter, chapters
 
 NEVER_RUN = "This cell was not run."
@@ -168,7 +169,8 @@ class Run:
         print(f"REJECTED {learner!r:.80}: {reason}")
         if self.writer and collect.on_roster(self.course, learner):
             result = {"cells": {}, "notices": [], "missing": f"✗ Not graded: {reason}"}
-            self.enter(learner, result, {f"{self.chapter.name}.ipynb": dump(intake.rebuilt(self.template, []))})
+            empty = intake.written(intake.rebuilt(self.template, []))
+            self.enter(learner, result, {f"{self.chapter.name}.ipynb": empty})
 
     def questions(self, job: intake.Job) -> dict[str, Question]:
         """The questions of a submission by grade cell."""
@@ -194,7 +196,7 @@ class Run:
             received = seen.stamp(self.course, self.chapter.name, job.learner, job.receipt)
             result = {"cells": cells, "notices": job.notices, "missing": NEVER_RUN, "receipt": job.receipt,
                       "received": received}  # fmt: skip
-            files = {f"{self.chapter.name}.ipynb": dump(job.notebook)}
+            files = {f"{self.chapter.name}.ipynb": intake.written(job.notebook)}
             module = f"gptlib/{self.chapter.module}.py"
             if module in job.files:
                 files[module] = job.files[module].encode("utf-8", "surrogateescape")
@@ -207,13 +209,10 @@ class Run:
     def enter(self, learner: str, result: dict[str, Any], files: dict[str, bytes]) -> bool:
         """Enter one learner's verdicts; say whether it could be done."""
         assert self.writer
-        try:
-            self.writer.enter(learner, result, files)
-        except NotEntered as error:
+        done = self.writer.try_to_enter(learner, result, files)
+        if not done:
             self.counts[RETRY] += 1
-            print(f"RETRY {learner}: the gradebook could not be written ({error}); run the same command again")
-            return False
-        return True
+        return done
 
 
 def number(learner: str) -> int:

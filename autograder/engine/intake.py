@@ -3,7 +3,6 @@
 Whatever a learner did to the notebook (metadata, points, duplicated, deleted or reordered cells) cannot matter:
 only the text of answer cells and `%%implement` cells is read. What is not understood is refused with a reason.
 """
-import copy
 import functools
 import hashlib
 import json
@@ -210,7 +209,7 @@ def _graded(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 def rebuilt(template: dict[str, Any], came: list[dict[str, Any]]) -> dict[str, Any]:
     """The release's notebook with the learner's answers in it, and the learner's own code cells at its end."""
-    book = copy.deepcopy(template)
+    book = {**template, "cells": [dict(cell) for cell in template["cells"]]}
     answers, known = {}, {source_of(cell).strip() for cell in book["cells"]}
     for cell in came:
         name = _graded(cell).get("grade_id")
@@ -238,6 +237,11 @@ def rebuilt(template: dict[str, Any], came: list[dict[str, Any]]) -> dict[str, A
         book["cells"].append({"cell_type": "code", "id": f"own-{i}", "metadata": {}, "source": text, "outputs": [],
                               "execution_count": None})  # fmt: skip
     return book
+
+
+def written(book: dict[str, Any]) -> bytes:
+    """A rebuilt notebook as the bytes of its file."""
+    return json.dumps(book, ensure_ascii=False, sort_keys=True).encode()
 
 
 def harmless(text: str) -> str:

@@ -13,12 +13,12 @@ from autograder.checks import Failed
 from autograder.engine.judge import Ended, Session
 from autograder.engine.peer import Reported
 from autograder.engine.sandbox import Gone, Limits, Zygote
+from autograder.engine.verdicts import GRADED, HUMAN, ZERO
 from autograder.limits import TimeUp, time_limit
 from autograder.review import policies
 from autograder.suites import checks_of, run
 from autograder.table import Exercise, exercise
 
-GRADED, ZERO, REJECTED, HUMAN, RETRY = "GRADED", "ZERO-WITH-REASON", "REJECTED", "NEEDS-HUMAN", "RETRY"
 LONGEST = 6000
 SPACES = {ord("\n"): None, ord("\t"): None}
 UNSURE = "Two runs of this code gave different results, so a person has to look at it."
@@ -49,20 +49,16 @@ class Outcome:
 
 
 class Facts:
-    """The side effects that the child has seen so far; it reports, the judge decides."""
+    """The side effects that the child has told of so far; it reports, the judge decides."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def _now(self) -> list[str]:
-        found = self.session.function("facts")
-        return [str(fact)[:1000] for fact in found[:20]] if isinstance(found, list) else []
-
     def __bool__(self) -> bool:
-        return bool(self._now())
+        return bool(self.session.facts)
 
     def __getitem__(self, i: int) -> str:
-        return self._now()[i]
+        return self.session.facts[i]
 
 
 class Seat:
@@ -169,9 +165,7 @@ def seen(session: Session, question: Question) -> list[dict[str, str]]:
     row = exercise(question.name)
     if not row.forbids:
         return []
-    said = session.function("called")
-    names = [str(name)[:80] for name in said[:400]] if isinstance(said, list) else []
-    broken = [(name, rule) for name in names if (rule := policies.broken_by_call(row.forbids, name))]
+    broken = [(name, rule) for name in session.called if (rule := policies.broken_by_call(row.forbids, name))]
     return [{"exercise": row.name, "name": _clean(name, session), "rule": rule} for name, rule in broken[:20]]
 
 
@@ -185,6 +179,8 @@ def examine(session: Session, question: Question, lines: list[str]) -> str:
             raise LookupError(f"there are no {question.suite} checks of {row.name}")
         own = session.load(dict(question.files), row.name, question.cells)[:LONGEST]
         run(found, session.exercise, lambda text: lines.append(f"  ✓ {text}"), lambda proxy: (proxy, Facts(session)))
+        if session.to_open:  # no check has called anything
+            session.exercised("opened")
     except Reported as error:
         return f"✗ {error}"
     except NotImplementedError as error:

@@ -3,18 +3,17 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from autograder.engine.question import HUMAN, UNSURE, Outcome, Question
+from autograder.engine.question import UNSURE, Outcome, Question
 from autograder.engine.sandbox import PACKAGE, Limits
+from autograder.engine.verdicts import HUMAN, write
 
-JUDGING = ("engine/*.py", "suites.py", "checks.py", "sideeffects.py", "optrace.py", "runner.py", "source.py",
-           "magics.py", "fingerprints.json", "exercises.toml", "visible/*.py")  # fmt: skip
+JUDGING = ("engine/*.py", "suites.py", "checks.py", "calls.py", "sideeffects.py", "optrace.py", "runner.py",
+           "source.py", "magics.py", "fingerprints.json", "exercises.toml", "visible/*.py")  # fmt: skip
 
 
 
@@ -70,14 +69,3 @@ class Records:
             row |= {"verdict": HUMAN, "passed": False, "message": f"{UNSURE}\n\n{before['message']}"}
         write(self.path(key), row)
         return row
-
-
-def write(path: Path, value: Any) -> None:
-    """Write JSON so that a reader finds all of it or what was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(handle)
-    os.replace(name, path)

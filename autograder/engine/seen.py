@@ -3,7 +3,7 @@ import datetime
 import json
 from pathlib import Path
 
-from autograder.engine.records import write
+from autograder.engine.verdicts import write
 
 
 def stamp(course: Path, assignment: str, learner: str, receipt: str) -> str:

@@ -4,6 +4,7 @@
 answers each task with a line. When whoever started it is gone it ends at once, and its sandbox with it.
 """
 import dataclasses
+import gc
 import json
 import os
 import queue
@@ -19,9 +20,10 @@ from typing import Any
 
 import torch
 
-from autograder.engine.question import HUMAN, RETRY, UNSURE, ZERO, Outcome, Question, Seat, grade
+from autograder.engine.question import UNSURE, Outcome, Question, Seat, grade
 from autograder.engine.records import Records, key_of
 from autograder.engine.sandbox import Gone, Limits, Zygote
+from autograder.engine.verdicts import HUMAN, RETRY, ZERO
 from autograder.strip import build_reference
 
 TRIES = 3
@@ -159,6 +161,7 @@ def serve() -> None:
     if place := os.environ.get("WORKER_FOLDER"):
         tempfile.tempdir = place
     worker, same = Worker(setting), None
+    gc.freeze()  # what is there by now stays: no need to look through it for garbage
     while True:
         task = Task.read(lines.get(), setting.given)
         if same is None:
