@@ -109,11 +109,12 @@ def stub(text: str, module: str, exercises: Iterable[str]) -> str:
 def grader(
     chapter: Chapter, points: Mapping[str, Points], root: Path = ROOT, roots: Iterable[str] = ()
 ) -> dict[str, bytes]:
-    """autograder/ of an assignment: what `check` and the modules `roots` need, and this chapter's visible checks."""
-    folder = root / "autograder"
-    found = {f"autograder/{p.name}": p.read_bytes() for p in needed(folder, roots)}
+    """autograder/ of an assignment: what `check`, its checks and the modules `roots` need, and its visible checks."""
+    folder, name = root / "autograder", f"visible/{chapter.module}.py"
+    checks = [path for kind in ("visible", "hidden") if (path := folder / kind / f"{chapter.module}.py").exists()]
+    used = [module for path in checks for module in imported(path.read_text(encoding="utf-8"), "autograder")]
+    found = {f"autograder/{p.name}": p.read_bytes() for p in needed(folder, [*roots, *used])}
     found["autograder/visible/__init__.py"] = (folder / "visible" / "__init__.py").read_bytes()
-    name = f"visible/{chapter.module}.py"
     found[f"autograder/{name}"] = (folder / name).read_bytes()
     found["autograder/exercises.toml"] = table(chapter, points).encode()
     if (folder / "fingerprints.json").exists():

@@ -12,7 +12,20 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-CALLS, MOST = 4, 300  # calls of an exercise that are looked at in a question; names that are kept
+MOST = 300  # names that are kept
+
+
+class Seen:
+    """What the calls of an exercise have called so far. The 1st, 2nd, 4th, 8th … call is looked at: it costs time."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.calls = 0
+
+    def looks(self) -> bool:
+        """Count a call; say whether to look at it."""
+        self.calls += 1
+        return not self.calls & (self.calls - 1) and len(self.names) <= MOST
 
 
 class Functions(TorchFunctionMode):
@@ -35,41 +48,43 @@ class Operations(TorchDispatchMode):
         super().__init__()
         self.names = names
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Not asked to: PyTorch would import its compiler, 35 MB, to keep it away from here."""
+        return False
+
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Note one and run it."""
         self.names.add(str(function)[:80])
         return function(*args, **(kwargs or {}))
 
 
-def trace(implementation: Any) -> tuple[Any, set[str]]:
-    """Wrap a function or an nn.Module class; its first calls add the names of what they call to the set."""
-    names: set[str] = set()
-    left = [CALLS]
+def trace(implementation: Any, seen: Seen) -> Any:
+    """Wrap a function or an nn.Module class; some of its calls note the names of what they call."""
     if isinstance(implementation, type):
         if not issubclass(implementation, nn.Module):
-            return implementation, names
+            return implementation
 
         class Traced(implementation):  # type: ignore[misc, valid-type]
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(*args, **kwargs)
                 kinds = {f"{type(m).__module__}.{type(m).__name__}"[:80] for m in self.modules()}
-                names.update(kind for kind in kinds if kind.startswith("torch."))
+                seen.names.update(kind for kind in kinds if kind.startswith("torch."))
 
             def forward(self, *args: Any, **kwargs: Any) -> Any:
-                return _traced(super().forward, names, left)(*args, **kwargs)
+                return _traced(super().forward, seen)(*args, **kwargs)
 
         functools.update_wrapper(Traced, implementation, updated=())
-        return Traced, names
-    return (_traced(implementation, names, left) if callable(implementation) else implementation), names
+        return Traced
+    return _traced(implementation, seen) if callable(implementation) else implementation
 
 
-def _traced(function: Callable, names: set[str], left: list[int]) -> Callable:
+def _traced(function: Callable, seen: Seen) -> Callable:
     @functools.wraps(function)
     def traced(*args: Any, **kwargs: Any) -> Any:
-        if left[0] <= 0 or len(names) > MOST:
+        if not seen.looks():
             return function(*args, **kwargs)
-        left[0] -= 1
-        with Functions(names), Operations(names):
+        with Functions(seen.names), Operations(seen.names):
             return function(*args, **kwargs)
 
     return traced
@@ -77,5 +92,4 @@ def _traced(function: Callable, names: set[str], left: list[int]) -> Callable:
 
 def warm() -> None:
     """Use both hooks once, so that what they import is there before a fork."""
-    traced, _ = trace(torch.add)
-    traced(torch.ones(2, requires_grad=True), torch.ones(2))
+    trace(torch.add, Seen())(torch.ones(2, requires_grad=True), torch.ones(2))

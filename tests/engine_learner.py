@@ -56,6 +56,22 @@ class Stack(nn.Module):
         return self.head(x)
 
 
+class Restless(nn.Module):
+    """Changes its weight, and later puts another parameter in its place."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.calls = nn.Linear(2, 2, bias=False), 0
+
+    def forward(self, x):
+        self.calls += 1
+        with torch.no_grad():
+            self.layer.weight.data.fill_(self.calls)
+        if self.calls == 3:
+            self.layer.weight = nn.Parameter(torch.full((2, 2), 30.0))
+        return self.layer(x)
+
+
 class FromConfig(nn.Module):
     def __init__(self, config):
         super().__init__()

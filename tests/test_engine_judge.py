@@ -8,8 +8,12 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.testing import assert_close
 
+from autograder.calls import in_turn, loaded
+from autograder.engine import remote
 from autograder.engine.judge import Session
 from autograder.engine.sandbox import TIERS
+from autograder.engine.wire import WireError
+from tests import engine_learner
 from tests.engine_kit import SMALL, zygote
 
 SOURCE = {"gptlib/__init__.py": "", "gptlib/m.py": Path(__file__).with_name("engine_learner.py").read_text("utf-8")}
@@ -115,6 +119,68 @@ def test_parts_of_a_module_share_its_parameters(child):
     assert_close(ours, torch.ones(3, 3))
 
 
+def test_parameters_have_values_when_somebody_looks_and_follow_from_then_on(session, child):
+    model = child("Restless")()
+    assert not model._shown and not any(p.stride()[0] for p in model._mirrors.values())
+    model(torch.ones(1, 2))
+    part = model.layer
+    assert not part._shown
+    weight = part.weight
+    assert torch.equal(weight, torch.ones(2, 2)) and part._shown
+    model(torch.ones(1, 2))
+    assert torch.equal(weight, torch.full((2, 2), 2.0)), "the part was looked at, the whole was called"
+    assert dict(model.named_parameters())["layer.weight"] is weight
+    model(torch.ones(1, 2))
+    assert torch.equal(model.layer.weight, torch.full((2, 2), 30.0)), "another parameter in its place"
+    (gradient,) = torch.autograd.grad(model.layer(torch.ones(1, 2)).sum(), [model.layer.weight])
+    assert torch.equal(gradient, torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("row", [(torch.float64, [1 << 20, 1 << 20]), (torch.float64, [-1]), (torch.float64, 3), 7, []])
+def test_a_parameter_without_values_is_of_bounded_size(row):
+    with pytest.raises((WireError, TypeError, ValueError)):
+        remote.show(row)
+
+
+def test_several_calls_cross_at_once(session, child):
+    """They are what single calls give, gradients included, for half the messages and less."""
+    state = {k: v.clone() for k, v in engine_learner.Layer(6, 2).double().state_dict().items()}
+    xs = [normal(2, n, 6) for n in (3, 4, 5)]
+    results, asked, messages, ask = [], [], [], session.ask
+    session.ask = lambda *message: messages.append(1) or ask(*message)
+    for at_once in (True, False):
+        make, before = child("Layer"), len(messages)
+        if at_once:
+            layer = loaded(make, state, 6, 2)
+            outs = in_turn(layer, *((x,) for x in xs))
+        else:
+            layer = make(6, 2).double()
+            layer.load_state_dict(state)
+            outs = [layer(x) for x in xs]
+        wanted = [*xs, *layer.parameters()]
+        results.append([*outs, *torch.autograd.grad([out.square().sum() for out in outs], wanted)])
+        asked.append(len(messages) - before)
+    assert_close(results[0], results[1])
+    local = engine_learner.Layer(6, 2).double()
+    local.load_state_dict(state)
+    assert_close([local(x) for x in xs], results[0][:3])
+    assert asked[0] == 4 and asked[1] == 10, asked  # made, called, looked at, its gradient
+    assert in_turn(child("causal_mask"), (2,), (3,))[1].shape == (3, 3)
+    with pytest.raises(ValueError, match="at least 1"):
+        in_turn(child("causal_mask"), (2,), (0,))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        loaded(child("Layer"), {"qkv.weight": state["qkv.weight"]}, 6, 2)
+
+
+def test_in_one_process_steps_are_just_done():
+    assert in_turn(divmod, (7, 2), (9, 4)) == [(3, 1), (2, 1)]
+    state = {"weight": torch.ones(2, 3, dtype=torch.float64)}
+    made = loaded(nn.Linear, state, 3, 2, bias=False)
+    assert made.weight.dtype == torch.float64 and torch.equal(made.weight, state["weight"])
+    made.weight.data.zero_()
+    assert state["weight"].all()
+
+
 def test_frozen_parameters(child):
     layer = child("LoRA")()
     assert [k for k, p in layer.named_parameters() if p.requires_grad] == ["a"]
@@ -127,8 +193,6 @@ def test_configurations_are_values(child):
     """The class is known on both sides by its name in gptlib."""
     import sys
     import types
-
-    from tests import engine_learner
 
     module = types.ModuleType("gptlib.m")
     module.Config = engine_learner.Config
@@ -157,7 +221,7 @@ def test_changed_arguments_are_reported_and_stay_as_they_were(session, child):
     before = x.clone()
     child("double_in_place")(x)
     assert torch.equal(x, before)
-    (fact,) = session.function("facts")
+    (fact,) = session.facts
     assert "changed its argument `x` in place" in fact
 
 

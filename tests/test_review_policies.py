@@ -159,7 +159,8 @@ HIDDEN_CALLS = {
 
 @pytest.mark.parametrize("how", HIDDEN_CALLS)
 def test_the_trace_sees_what_the_text_hides(how):
-    traced, names = optrace.trace(HIDDEN_CALLS[how])
+    seen = optrace.Seen()
+    traced, names = optrace.trace(HIDDEN_CALLS[how], seen), seen.names
     query = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
     assert traced(query).shape == query.shape
     rules = ROWS["attention.attend"].forbids
@@ -169,13 +170,25 @@ def test_the_trace_sees_what_the_text_hides(how):
 def test_the_trace_changes_no_value_and_no_gradient():
     layer, x = nn.LayerNorm(4), torch.randn(3, 4, requires_grad=True)
     plain = torch.autograd.grad(layer(x).sin().sum(), x)
-    traced, names = optrace.trace(lambda x: layer(x).sin())
-    seen = torch.autograd.grad(traced(x).sum(), x)
-    assert torch.equal(plain[0], seen[0])
+    seen = optrace.Seen()
+    traced, names = optrace.trace(lambda x: layer(x).sin(), seen), seen.names
+    assert torch.equal(plain[0], torch.autograd.grad(traced(x).sum(), x)[0])
     assert any(policies.broken_by_call(LAYER.forbids, name) for name in names)
     for _ in range(20):
         traced(x)
-    assert len(names) < optrace.MOST
+    assert len(names) < optrace.MOST and seen.calls == 21
+
+
+def test_the_trace_looks_at_later_calls_too():
+    """What only a masked call does, the eighth, is seen; so is it when the calls go on in another question."""
+    seen = optrace.Seen()
+    for calls in (5, 3):
+        traced = optrace.trace(lambda x, last: x.sin() if last else x.cos(), seen)
+        for _ in range(calls):
+            traced(torch.ones(2), seen.calls == 7)
+    assert {"sin", "cos"} <= seen.names
+    other = optrace.Seen()
+    assert [n for n in range(1, 40) if other.looks()] == [1, 2, 4, 8, 16, 32]
 
 
 def test_a_layer_that_holds_a_forbidden_one_is_seen():
@@ -187,7 +200,8 @@ def test_a_layer_that_holds_a_forbidden_one_is_seen():
         def forward(self, x):
             return self.inner(x)
 
-    traced, names = optrace.trace(LayerNorm)
+    seen = optrace.Seen()
+    traced, names = optrace.trace(LayerNorm, seen), seen.names
     assert isinstance(traced(), LayerNorm)
     assert any(policies.broken_by_call(LAYER.forbids, name) for name in names)
 

@@ -23,7 +23,7 @@ sys.path[:0] = sys.argv[2:]  # the image, then the packages
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from autograder import optrace, sideeffects, source, table  # noqa: E402
+from autograder import calls, optrace, sideeffects, source, table  # noqa: E402
 from autograder.engine import confine, peer  # noqa: E402
 
 
@@ -33,14 +33,25 @@ class Child(peer.Peer):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock, self.find, open_objects=True)
         self.path = Path("none")
-        self.offered: dict[str, Any] = {"load": self.load, "open": self.open,
-                                        "facts": lambda: self.facts, "called": lambda: sorted(self.called)}
+        self.offered: dict[str, Any] = {"load": self.load, "opened": lambda: True}
         self.facts: list[str] = []
         self.called: set[str] = set()  # names of PyTorch's functions, where the exercise forbids some
+        self.seen: dict[str, optrace.Seen] = {}  # by exercise
+        self.said = (0, 0)  # how many of both the judge knows
 
-    def find(self, name: str) -> Any:
-        """What the judge may call by name."""
+    def find(self, name: str, exercise: str = "") -> Any:
+        """What the judge may call by name; if it names an exercise, this is opened first."""
+        if exercise:
+            self.open(exercise)
         return self.offered[name]
+
+    def notes(self) -> list:
+        """The side effects so far and what was called of PyTorch, if there is news."""
+        now = (len(self.facts), len(self.called))
+        if now == self.said:
+            return []
+        self.said = now
+        return [self.facts[:20], sorted(self.called)]
 
     def load(self, files: dict[str, str], cells: list[list[str]], exercise: str) -> str:
         """Write the learner's folder, load the exercise as `check` does, and watch it; give its source.
@@ -65,11 +76,15 @@ class Child(peer.Peer):
         module, function = exercise.split(".")
         row: Any = types.SimpleNamespace(name=exercise, module=module, function=function)
         implementation, self.path = source.load(row)
+        self.called = set()
         known = table.exercises().get(exercise)
         if known and any(rule.startswith("torch") for rule in known.forbids):
-            implementation, self.called = optrace.trace(implementation)
+            seen = self.seen.setdefault(exercise, optrace.Seen())
+            implementation, self.called = optrace.trace(implementation, seen), seen.names
         watched, self.facts = sideeffects.watch(implementation)
-        self.offered["exercise"] = watched
+        self.said = (0, 0)
+        self.offered |= {"exercise": watched, "in_turn": lambda listed: calls.in_turn(watched, *listed),
+                         "loaded": lambda state, args, kwargs: calls.loaded(watched, state, *args, **kwargs)}
         return source.source_of(row, self.path)
 
     def implement(self, name: str, cell: str) -> None:
@@ -178,6 +193,7 @@ def warm() -> None:
     sideeffects.watch(nn.Linear)
     optrace.warm()
     table.exercises()
+    source.read(Path(__file__))  # the codec
 
 
 def main(fd: int) -> None:
@@ -193,6 +209,7 @@ def main(fd: int) -> None:
         os.dup2(null, stream)
     control = socket.socket(fileno=fd)
     own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY) if sys.platform == "linux" else os.dup(null)
+    gc.collect()
     gc.freeze()
     control.send(json.dumps({"ready": os.getpid()}).encode())
     while True:

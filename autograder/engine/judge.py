@@ -10,6 +10,7 @@ import tempfile
 import time
 from typing import Any
 
+from autograder.calls import Far
 from autograder.engine.peer import Peer
 from autograder.engine.sandbox import Gone, Limits, Zygote
 from autograder.engine.wire import Hangup, WireError
@@ -19,6 +20,25 @@ USERS = itertools.count(200_000 + os.getpid() % 1000 * 1000)
 
 class Ended(BaseException):
     """The child is gone and why. Not an `Exception`: no check may swallow it by accident."""
+
+
+class Exercise(Far):
+    """What the learner wrote, as a check receives it."""
+
+    def __init__(self, session: "Session") -> None:
+        self.session = session
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
+        return self.session.exercised("exercise", *args, **kwargs)
+
+    def in_turn(self, calls: list[tuple]) -> list:
+        """Call it for each tuple of arguments."""
+        return self.session.exercised("in_turn", calls)
+
+    def loaded(self, state: dict[str, Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Make a module of it and load its weights."""
+        return self.session.exercised("loaded", state, args, kwargs)
 
 
 class Session(Peer):
@@ -34,7 +54,10 @@ class Session(Peer):
         self.waited = 0.0
         self.cpu = self.cpu_before = 0.0  # seconds that the child had computed: at last, and when this question began
         self.peak = 0
-        self.loaded = False
+        self.loaded, self.to_open = False, ""
+        self.facts: list[str] = []  # side effects, as the child tells them
+        self.called: list[str] = []  # PyTorch's functions
+        self.exercise = Exercise(self)
         self.folder = tempfile.mkdtemp(dir=zygote.home) if zygote.tier == "T0" else ""
         uid = next(USERS) if zygote.tier == "T1" and not os.getuid() else None
         order = {"tier": zygote.tier, "uid": uid, "folder": self.folder, "cpu": int(limits.cpu),
@@ -49,9 +72,14 @@ class Session(Peer):
         ours.settimeout(limits.wall)
 
     def load(self, files: dict[str, str], exercise: str, cells: tuple = ()) -> str:
-        """Load an exercise in the child, after the notebook's `%%implement` cells; give the learner's source of it."""
+        """Load an exercise in the child, after the notebook's `%%implement` cells; give the learner's source of it.
+
+        A child that has loaded one opens the next with its first call, and its source is not asked for.
+        """
+        self.facts, self.called = [], []
         if self.loaded:
-            return str(self.function("open", exercise))
+            self.to_open = exercise
+            return ""
         found = str(self.function("load", files, [list(cell) for cell in cells], exercise))
         self.loaded = True
         return found
@@ -73,9 +101,16 @@ class Session(Peer):
         self.cpu, self.peak = used["cpu"], used["peak"]
         return used
 
-    def exercise(self, *args: Any, **kwargs: Any) -> Any:
-        """Call what the learner wrote."""
-        return self.function("exercise", *args, **kwargs)
+    def exercised(self, way: str, *args: Any, **kwargs: Any) -> Any:
+        """Call what the learner wrote, in one of the ways that an `Exercise` has."""
+        opened, self.to_open = [self.to_open] if self.to_open else [], ""
+        return self.call(["name", way, *opened], args, kwargs)
+
+    def noted(self, notes: Any) -> None:
+        """Keep what an answer says of side effects and of what was called."""
+        if type(notes) is list and len(notes) == 2 and all(type(part) is list for part in notes):
+            self.facts = [str(fact)[:1000] for fact in notes[0][:20]]
+            self.called = [str(name)[:80] for name in notes[1][:400]]
 
     def function(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call something that the child offers."""

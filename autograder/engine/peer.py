@@ -13,7 +13,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from autograder.engine.remote import ANCHOR, Crossing, Remote, RemoteModule, is_module, parameters_of, state
+from autograder.calls import in_turn
+from autograder.engine.remote import (
+    ANCHOR,
+    Crossing,
+    Remote,
+    RemoteModule,
+    is_module,
+    parameters_of,
+    show,
+    state,
+)
 from autograder.engine.wire import (
     BAD_DATA,
     HEAD,
@@ -28,7 +38,7 @@ from autograder.engine.wire import (
 )
 
 MAX_DEPTH = 20
-MESSAGES = {"answer": 2, "error": 4, "call": 7, "vjp": 4}  # kinds and their lengths
+MESSAGES = {"answer": 3, "error": 4, "call": 7, "vjp": 4}  # kinds and their lengths
 OWN_KINDS = ("Unusable",)  # errors of ours that the child reports under their own name
 
 
@@ -39,7 +49,7 @@ class Reported(Exception):
 class Peer:
     """One end. `lookup` finds a function by name; `open_objects` offers attributes and methods by name."""
 
-    def __init__(self, sock: socket.socket, lookup: Callable[[str], Any] | None, open_objects: bool) -> None:
+    def __init__(self, sock: socket.socket, lookup: Callable[..., Any] | None, open_objects: bool) -> None:
         self.sock, self.lookup, self.open_objects = sock, lookup, open_objects
         self.numbers = itertools.count(1)
         self.kept: dict[int, Any] = {}  # our objects that the other side may name
@@ -47,6 +57,7 @@ class Peer:
         self.remotes: dict[int, Remote] = {}
         self.mirrors: dict[int, nn.Parameter] = {}
         self.told: dict[int, dict[str, tuple]] = {}  # what the other side knows of our modules
+        self.looked_at: set[int] = set()  # parameters whose values the other side has asked for, by id
         self.buffer = bytearray()
         self.graphs: dict[int, tuple[list, list]] = {}
         self.dropped: list = []
@@ -93,6 +104,7 @@ class Peer:
         while True:
             (kind, *body), received = self.receive()
             if kind == "answer":
+                self.noted(body[1])
                 return body[0], received
             if kind == "error":
                 raise exception(*body)
@@ -107,7 +119,7 @@ class Peer:
         self.depth += 1
         try:
             tree, outputs = (self.serve_call if kind == "call" else self.serve_vjp)(tensors, *body)
-            frame = pack(["answer", tree], outputs)
+            frame = pack(["answer", tree, self.notes()], outputs)
         except (WireError, Hangup):
             raise
         except (Exception, SystemExit) as error:  # whatever learners' code raises is an answer
@@ -116,6 +128,13 @@ class Peer:
         finally:
             self.depth -= 1
         self.write(frame)
+
+    def notes(self) -> list:
+        """What goes with an answer besides it; the child has something to say."""
+        return []
+
+    def noted(self, notes: Any) -> None:
+        """Take the notes of an answer."""
 
     def blame(self, error: BaseException) -> str:
         """The line of a learner's file that led to an error; the child knows."""
@@ -135,7 +154,7 @@ class Peer:
                 own = dict(self.kept[number_of].named_parameters())
                 for name, new in self.decode(values, tensors).items():
                     own[name].copy_(new)
-                self.told[number_of] = state(self.kept[number_of])
+                self.told[number_of] = state(self.kept[number_of], values=True)
         leaves = [*tensors, *parameters_of(modules)]
         split = len(arguments) - len(names)
         with torch.set_grad_enabled(number is not None):
@@ -153,11 +172,12 @@ class Peer:
         for i, module in enumerate(modules):
             if type(module) is RemoteModule:
                 continue
-            number, now = self.keep(module), state(module)
+            looked_at = self.is_looked_at(module)
+            number, now = self.keep(module), state(module, looked_at)
             old = self.told.get(number, {})
             if now != old:
                 named = dict(module.named_parameters())
-                news = {k: self.described(named[k]) for k in now if now[k] != old.get(k)}
+                news = {k: self.described(named[k], looked_at) for k in now if now[k] != old.get(k)}
                 found.append([i, news, sorted(old.keys() - now.keys())])
                 self.told[number] = now
         return found
@@ -176,9 +196,11 @@ class Peer:
         """Find what may be called by this name."""
         kind, which, *attribute = target
         if kind == "name" and self.lookup is not None:
-            return self.lookup(which)
+            return self.lookup(which, *attribute)
         if kind == "get" and self.open_objects:
             return lambda: getattr(self.kept[which], *attribute)
+        if kind == "values" and self.open_objects:
+            return lambda: self.values(self.kept[which])
         if kind == "method" and self.open_objects:
             return _bound(self.kept[which], *attribute)
         if kind == "method" and attribute == ["__call__"] and which in self.kept:
@@ -199,11 +221,12 @@ class Peer:
                 raise TypeError(f"a {type(x).__name__} cannot be lent to learners' code")
             if self.open_objects and isinstance(x, types.MethodType):
                 return ["bound", tree(x.__self__), x.__name__]
-            known, number = id(x) in self.numbers_of, self.keep(x)
+            number = self.keep(x)
             if is_module(x):
-                if not known:
-                    self.told[number] = state(x)
-                weights = None if known else {k: self.described(p) for k, p in x.named_parameters()}
+                looked_at = self.is_looked_at(x)
+                before, self.told[number] = self.told.get(number), state(x, looked_at)
+                known = before == self.told[number]
+                weights = None if known else {k: self.described(p, looked_at) for k, p in x.named_parameters()}
                 return ["mine", number, type(x).__name__, tree(weights)]
             return ["mine", number, type(x).__name__]
 
@@ -239,9 +262,12 @@ class Peer:
         number, name, *weights = body
         if type(number) is not int:
             raise WireError("objects are known by number")
-        if number not in self.remotes and weights and weights[0] is not None:
-            mirrors = {str(name): self.mirror(p, v, flag) for name, (v, flag, p) in value(weights[0]).items()}
-            self.remotes[number] = RemoteModule(self, number, str(name)[:80], mirrors)
+        if weights and weights[0] is not None:
+            rows = {str(name): row for name, row in value(weights[0]).items()}
+            module = self.remotes.setdefault(number, RemoteModule(self, number, str(name)[:80]))
+            if type(module) is not RemoteModule:
+                raise WireError("a module took the number of something else")
+            module._follow(rows, module._mirrors.keys() - rows.keys())
         return self.remotes.setdefault(number, Remote(self, number, str(name)[:80]))
 
     def keep(self, x: Any) -> int:
@@ -250,14 +276,26 @@ class Peer:
         self.kept[number] = x
         return number
 
-    def described(self, parameter: nn.Parameter) -> tuple[torch.Tensor, bool, int]:
-        """What the other side needs for a mirror of a parameter."""
-        return parameter.detach(), parameter.requires_grad, self.keep(parameter)
+    def is_looked_at(self, module: nn.Module) -> bool:
+        """Whether the other side follows the values of a module of ours: of a judge's always, of a child's on demand.
 
-    def mirror(self, number: int, value: torch.Tensor, requires_grad: bool) -> nn.Parameter:
+        A check that has asked for a parameter sees what every module that shares it does to it.
+        """
+        return not self.open_objects or any(id(p) in self.looked_at for p in module.parameters())
+
+    def values(self, module: nn.Module) -> None:
+        """From now on the other side follows the values of this module's parameters."""
+        self.looked_at.update(id(p) for p in module.parameters())
+
+    def described(self, parameter: nn.Parameter, looked_at: bool) -> tuple[Any, bool, int]:
+        """What the other side needs for a mirror of a parameter."""
+        value = parameter.detach() if looked_at else (parameter.dtype, list(parameter.shape))
+        return value, parameter.requires_grad, self.keep(parameter)
+
+    def mirror(self, number: int, value: Any, requires_grad: bool) -> nn.Parameter:
         """The one mirror of a parameter, whichever modules share it."""
         if number not in self.mirrors:
-            self.mirrors[number] = nn.Parameter(value.detach().clone(), bool(requires_grad))
+            self.mirrors[number] = nn.Parameter(show(value), bool(requires_grad))
         return self.mirrors[number]
 
     # --- frames
@@ -303,6 +341,8 @@ class Peer:
 
 
 def _bound(owner: Any, name: str) -> Callable:
+    if name == "__in_turn__":
+        return lambda calls: in_turn(owner, *calls)
     if name == "__iter__":
         return lambda: iter(owner)
     if name == "__next__":  # StopIteration must not cross: an empty list says the end

@@ -1,15 +1,17 @@
 """What an end of a conversation sees of the other side's objects, and how gradients cross.
 
 For every module named in a call its parameters are leaves of that call on both ends, in order. The end that does
-not own the module holds mirrors of them, ordinary `nn.Parameter`s.
+not own the module holds mirrors of them, ordinary `nn.Parameter`s. Mirrors of a child's modules have no values until
+a check looks at them; from then on they follow the module.
 """
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from autograder.engine.wire import raw
+from autograder.calls import Far
+from autograder.engine.wire import DTYPE_NAMES, MAX_TENSORS, WireError, raw, size_of
 
 if TYPE_CHECKING:
     from autograder.engine.peer import Peer
@@ -54,7 +56,7 @@ class Graph:
         self.peer.dropped.append(self.number)
 
 
-class Remote:
+class Remote(Far):
     """An object of the other side."""
 
     def __init__(self, peer: "Peer", number: int, name: str) -> None:
@@ -77,6 +79,10 @@ class Remote:
     def __repr__(self) -> str:
         return f"<{self._name}>"
 
+    def in_turn(self, calls: list[tuple]) -> list:
+        """Call it for each tuple of arguments."""
+        return self._peer.call(["method", self._number, "__in_turn__"], (calls,), {}, [self])
+
 
 def _method(name: str) -> Callable:
     return lambda self, *args, **kwargs: self._peer.call(["method", self._number, name], args, kwargs, [self])
@@ -87,11 +93,11 @@ for _name in ("__call__", "__len__", "__getitem__", "__setitem__", "__contains__
 
 
 class RemoteModule(Remote):
-    """A module of the other side, with mirrors of its parameters here."""
+    """A module of the other side, with mirrors of its parameters here; `_shown` says whether they have values."""
 
-    def __init__(self, peer: "Peer", number: int, name: str, mirrors: dict[str, nn.Parameter]) -> None:
+    def __init__(self, peer: "Peer", number: int, name: str) -> None:
         super().__init__(peer, number, name)
-        self.__dict__.update(_mirrors=mirrors, _seen={k: raw(p) for k, p in mirrors.items()})
+        self.__dict__.update(_mirrors={}, _shown=False, _seen={})
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -100,16 +106,22 @@ class RemoteModule(Remote):
 
     def __getattr__(self, name: str) -> Any:
         if name in self._mirrors:
-            return self._mirrors[name]
+            return self._values()[name]
         return super().__getattr__(name)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The mirrors of its parameters by name."""
-        return iter(self._mirrors.items())
+        return iter(self._values().items())
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The mirrors of its parameters."""
-        return iter(self._mirrors.values())
+        return iter(self._values().values())
+
+    def _values(self) -> dict[str, nn.Parameter]:
+        """The mirrors with their values, which are fetched when somebody looks for the first time."""
+        if not self._shown:
+            self._peer.call(["values", self._number], (), {}, [self])
+        return self._mirrors
 
     def zero_grad(self) -> None:
         """Forget the gradients that arrived here."""
@@ -118,21 +130,27 @@ class RemoteModule(Remote):
 
     def _edited(self) -> dict[str, torch.Tensor]:
         """Give what changed here since the last call. By content: `p.data` edits leave no other trace."""
+        if not self._shown:
+            return {}
         now = {k: raw(p) for k, p in self._mirrors.items()}
         edited = {k: p.detach() for k, p in self._mirrors.items() if now[k] != self._seen.get(k)}
         self.__dict__["_seen"] = now
         return edited
 
-    def _follow(self, news: dict, gone: list) -> None:
+    def _follow(self, news: Mapping, gone: Iterable[str]) -> None:
         """Do to the mirrors what happened to the module."""
         for name, (value, requires_grad, number) in news.items():
             mirror = self._mirrors[name] = self._peer.mirror(number, value, requires_grad)
-            mirror.data = value.detach()
+            if isinstance(value, torch.Tensor) or mirror.dtype != value[0] or list(mirror.shape) != value[1]:
+                mirror.data = show(value)
             mirror.requires_grad_(bool(requires_grad))
-            self._seen[name] = raw(mirror)
+            self._seen.pop(name, None)
+            if isinstance(value, torch.Tensor):
+                self._seen[name] = raw(mirror)
         for name in gone:
             del self._mirrors[name]
             self._seen.pop(name, None)
+        self.__dict__["_shown"] = len(self._seen) == len(self._mirrors)
 
 
 for _name in ("state_dict", "load_state_dict", "train", "eval", "to", "double", "float", "half", "bfloat16", "forward",
@@ -140,14 +158,27 @@ for _name in ("state_dict", "load_state_dict", "train", "eval", "to", "double", 
     setattr(RemoteModule, _name, _method(_name))
 
 
-def state(module: nn.Module) -> dict[str, tuple]:
-    """Take what tells whether a parameter changed."""
-    return {k: (raw(p), p.dtype, p.requires_grad, id(p)) for k, p in module.named_parameters()}
+def show(value: Any) -> torch.Tensor:
+    """What a mirror shows: a value as it came, or in the place of (dtype, shape) zeros that take no memory."""
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    dtype, shape = value
+    if size_of(DTYPE_NAMES[dtype], shape) > MAX_TENSORS:
+        raise WireError(f"a parameter of shape {shape!r:.80} is too large")
+    return torch.zeros((), dtype=dtype).expand(shape)
+
+
+def state(module: nn.Module, values: bool) -> dict[str, tuple]:
+    """Take what tells whether a parameter changed, by its content too if its values are looked at."""
+    return {k: (raw(p) if values else p.shape, p.dtype, p.requires_grad, id(p)) for k, p in module.named_parameters()}
 
 
 def parameters_of(modules: list) -> list:
     """List the parameters, or their mirrors, of modules in order."""
-    return [p for module in modules for p in module.parameters()]
+    found: list = []
+    for module in modules:
+        found += module._mirrors.values() if type(module) is RemoteModule else module.parameters()
+    return found
 
 
 def is_module(x: Any) -> bool:

@@ -75,8 +75,10 @@ def rebuild(dtype: str, shape: list, data: memoryview, size: int) -> torch.Tenso
         raise WireError(f"{len(data)} bytes are not {dtype} {shape}")
     if not size:
         return torch.empty(shape, dtype=DTYPES[dtype])
-    flat = torch.frombuffer(bytearray(data), dtype=torch.uint8 if dtype == "bool" else DTYPES[dtype])
-    return (flat != 0 if dtype == "bool" else flat).view(shape)  # a forged bool could be the byte 7
+    if dtype == "bfloat16":  # which NumPy lacks
+        return torch.frombuffer(bytearray(data), dtype=torch.bfloat16).view(shape)
+    array = np.frombuffer(bytearray(data), dtype="uint8" if dtype == "bool" else dtype).reshape(shape)
+    return torch.from_numpy(array.astype(bool) if dtype == "bool" else array)  # a forged bool could be the byte 7
 
 
 def lay_out(dense: torch.Tensor, stride: list | None) -> torch.Tensor:

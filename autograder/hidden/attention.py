@@ -1,5 +1,4 @@
 """What grading checks of attention: PyTorch's own attention as oracle, outputs and gradients, many regimes."""
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 
+from autograder.calls import in_turn, loaded
 from autograder.checks import checks, same
 
 F64 = torch.float64
@@ -37,46 +37,66 @@ def oracle(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     return torch.where(some_key, out, torch.zeros((), dtype=out.dtype))
 
 
-def gradients(out: Tensor, leaves: Sequence[Tensor], cotangent: Tensor) -> list[Tensor]:
-    """Gradients of the leaves; zeros where the output does not depend on them."""
-    if not out.requires_grad:
+def gradients(weighed: Sequence[tuple], leaves: Sequence[Tensor]) -> list[Tensor]:
+    """Gradients of the leaves, given outputs with their cotangents; zeros where no output depends on them."""
+    ends = [(out, cotangent) for out, cotangent in weighed if out.requires_grad]
+    if not ends:
         return [torch.zeros_like(leaf) for leaf in leaves]
-    return list(torch.autograd.grad(out, leaves, cotangent, allow_unused=True, materialize_grads=True))
+    outs, cotangents = zip(*ends, strict=True)
+    return list(torch.autograd.grad(outs, leaves, cotangents, allow_unused=True, materialize_grads=True))
 
 
-def compare(
-    attend, inputs: Sequence[Tensor], mask: Tensor | None, cotangent: Tensor | None, hint: str, atol: float = 1e-10
-) -> None:
-    """Claim that output and (given a cotangent) gradients equal the oracle's, for the query, key and value given."""
-    if cotangent is None:
-        out = attend(*inputs) if mask is None else attend(*inputs, mask)
-        return same(out, oracle(inputs[0], inputs[1], inputs[2], mask), hint, atol=atol)
-    peers = [x.clone().requires_grad_() for x in inputs]
-    expected = oracle(peers[0], peers[1], peers[2], mask)
-    leaves = [x.detach().requires_grad_() for x in inputs]
-    out = attend(*leaves) if mask is None else attend(*leaves, mask)
-    same(out, expected, hint, atol=atol)
-    found = zip(gradients(out, leaves, cotangent), gradients(expected, peers, cotangent), strict=True)
-    for name, (actual, true) in zip(("query", "key", "value"), found, strict=True):
-        same(actual, true, f"{hint} (the gradient of {name})", atol=atol)
+class Asked:
+    """One call of `attend`; given a cotangent, its gradients are compared too."""
+
+    def __init__(
+        self, hint: str, inputs: Sequence[Tensor], mask: Tensor | None = None, cotangent: Tensor | None = None
+    ) -> None:
+        self.hint, self.inputs, self.mask, self.cotangent = hint, inputs, mask, cotangent
+
+    def leaves(self, fresh: bool) -> list[Tensor]:
+        """Leaves of query, key and value; the learner's have the memory order of the inputs, the oracle's are fresh."""
+        if self.cotangent is None:
+            return list(self.inputs)
+        return [(x.clone() if fresh else x.detach()).requires_grad_() for x in self.inputs]
+
+
+def compare(attend, asked: list[Asked], atol: float = 1e-10) -> None:
+    """Claim that outputs and gradients of some calls equal the oracle's."""
+    mine, theirs = ([one.leaves(fresh) for one in asked] for fresh in (False, True))
+    masks = [[] if one.mask is None else [one.mask] for one in asked]
+    outs = in_turn(attend, *((*leaves, *mask) for leaves, mask in zip(mine, masks, strict=True)))
+    expected = [oracle(x[0], x[1], x[2], one.mask) for one, x in zip(asked, theirs, strict=True)]
+    for one, out, true in zip(asked, outs, expected, strict=True):
+        same(out, true, one.hint, atol=atol)
+    weighed = [i for i, one in enumerate(asked) if one.cotangent is not None]
+    found, right = (
+        gradients([(ends[i], asked[i].cotangent) for i in weighed], [leaf for i in weighed for leaf in leaves[i]])
+        for ends, leaves in ((outs, mine), (expected, theirs))
+    )
+    hints = [f"{asked[i].hint} (the gradient of {name})" for i in weighed for name in ("query", "key", "value")]
+    for hint, actual, true in zip(hints, found, right, strict=True):
+        same(actual, true, hint, atol=atol)
 
 
 @checks("attention.causal_mask")
 def masks_of_many_sizes(causal_mask):
     """Masks of many lengths and offsets have ones up to their diagonal and zeros after it."""
     more = zip((1, 2, 3, 5, 8, 37), (7, 40, 2, 1, 40, 7), strict=True)
-    for length, offset in (*itertools.product((1, 2, 3, 5, 8, 37), (0, 1)), *more):
-        same(causal_mask(length, offset), triangle(length, offset), f"length {length}, offset {offset}")
+    sizes = [*itertools.product((1, 2, 3, 5, 8, 37), (0, 1)), *more]
+    for (length, offset), mask in zip(sizes, in_turn(causal_mask, *sizes), strict=True):
+        same(mask, triangle(length, offset), f"length {length}, offset {offset}")
 
 
 @checks("attention.causal_mask")
 def drawn_sizes(causal_mask, generator):
     """So do masks of sizes that change with the course."""
     sizes = torch.randint(1, 90, (6, 2), generator=generator).tolist()
-    for length, offset in sizes:
-        same(causal_mask(length, offset=offset), triangle(length, offset), f"length {length}, offset {offset}")
-        whole = causal_mask(offset + length)
-        same(causal_mask(length, offset), whole[offset:], "An offset gives the last rows of the whole mask.")
+    masks, wholes = in_turn(causal_mask, *sizes), in_turn(causal_mask, *((sum(both),) for both in sizes))
+    for (length, offset), mask, whole in zip(sizes, masks, wholes, strict=True):
+        same(mask, triangle(length, offset), f"length {length}, offset {offset}")
+        same(mask, whole[offset:], "An offset gives the last rows of the whole mask.")
+    same(causal_mask(length, offset=offset), triangle(length, offset), f"length {length}, offset {offset} by its name")
 
 
 @checks("attention.attend")
@@ -91,8 +111,10 @@ def it_agrees_with_torch(attend, generator):
         for b, t, s, k, v in shapes
     ]
     cotangents = [normal(generator, *b, t, v) for b, t, _, _, v in shapes]
-    for i, (one, cotangent, shape) in enumerate(zip(drawn, cotangents, shapes, strict=True)):
-        compare(attend, one, None, None if i % 2 else cotangent, f"(batch axes, T, S, K, U) = {shape}")
+    compare(attend, [
+        Asked(f"(batch axes, T, S, K, U) = {shape}", one, None, None if i % 2 else cotangent)
+        for i, (one, cotangent, shape) in enumerate(zip(drawn, cotangents, shapes, strict=True))
+    ])  # fmt: skip
 
 
 @checks("attention.attend")
@@ -106,27 +128,31 @@ def masks_of_every_shape(attend, generator):
         "nothing hidden": torch.ones(5, 11, dtype=torch.bool), "one key left": torch.eye(5, 11, dtype=torch.bool),
     }
     cotangent = normal(generator, 2, 3, 5, 3)
+    asked = []
     for name, mask in masks.items():
         wanted = cotangent if name in ("one for all", "padding", "everything") else None
-        compare(attend, (q, k, v), mask, wanted, f"mask: {name}, shape {tuple(mask.shape)}")
+        asked.append(Asked(f"mask: {name}, shape {tuple(mask.shape)}", (q, k, v), mask, wanted))
     squares = [normal(generator, 3, 6, 4) for _ in range(4)]
-    compare(attend, squares[:3], triangle(6, 0), squares[3], "causal mask")
-    cached = normal(generator, 3, 2, 4)
-    compare(attend, (cached, *squares[1:3]), triangle(2, 4), squares[3][:, :2], "causal mask with offset")
+    asked.append(Asked("causal mask", squares[:3], triangle(6, 0), squares[3]))
+    cached = (normal(generator, 3, 2, 4), *squares[1:3])
+    asked.append(Asked("causal mask with offset", cached, triangle(2, 4), squares[3][:, :2]))
+    compare(attend, asked)
 
 
 @checks("attention.attend")
 def rows_that_may_look_nowhere(attend, generator):
     """Rows without any key give zeros and send nothing back, whatever the numbers are."""
+    asked = []
     for scale in (1.0, 100.0):
         q, k, v = (normal(generator, 2, n, 5) for n in (4, 6, 6))
         mask = some(generator, 2, 4, 6)
         mask[0, 1] = mask[1, 3] = mask[1, 0] = False
         mask[0, 0] = True
         cotangent = normal(generator, 2, 4, 5)
-        compare(attend, (q * scale, k * scale, v), mask, cotangent, "Some rows see no key at all.")
-        compare(attend, (q, k, v), torch.zeros(1, 6, dtype=torch.bool), cotangent, "No query sees any key.")
-    compare(attend, (q, k, v), torch.zeros(4, 6, dtype=torch.bool), None, "No query sees any key.")
+        asked.append(Asked("Some rows see no key at all.", (q * scale, k * scale, v), mask, cotangent))
+        asked.append(Asked("No query sees any key.", (q, k, v), torch.zeros(1, 6, dtype=torch.bool), cotangent))
+    asked.append(Asked("No query sees any key.", (q, k, v), torch.zeros(4, 6, dtype=torch.bool)))
+    compare(attend, asked)
 
 
 @checks("attention.attend")
@@ -134,8 +160,9 @@ def scores_of_ten_thousand(attend, generator):
     """Scores of ten thousand, both signs, overflow nowhere."""
     q, k, v, cotangent = (100 * normal(generator, 2, n, 4) for n in (5, 7, 7, 5))
     mask = some(generator, 5, 7)
-    for query, key, hidden in ((q, k, None), (-q, k, mask), (q, k.abs(), mask), (-q.abs(), k.abs(), mask)):
-        compare(attend, (query, key, v), hidden, cotangent, "Scores of the order of 10,000.", atol=1e-8)
+    cases = ((q, k, None), (-q, k, mask), (q, k.abs(), mask), (-q.abs(), k.abs(), mask))
+    hint = "Scores of the order of 10,000."
+    compare(attend, [Asked(hint, (query, key, v), hidden, cotangent) for query, key, hidden in cases], atol=1e-8)
 
 
 @checks("attention.attend")
@@ -143,9 +170,12 @@ def memory_order_does_not_matter(attend, generator):
     """Transposed and strided inputs are as good as contiguous ones."""
     q, k, v = (normal(generator, 2, n, 3, w).transpose(1, 2) for n, w in ((5, 7), (11, 7), (11, 3)))
     cotangent, mask = normal(generator, 2, 5, 3, 3).transpose(1, 2), some(generator, 11, 5).t()
-    compare(attend, (q, k, v), None, None, "Non-contiguous inputs.")
-    compare(attend, (q, k, v), mask, cotangent, "Non-contiguous inputs and mask.")
-    compare(attend, (q[..., ::2, :], k, v[..., ::3]), mask[::2], cotangent[..., ::2, ::3], "Strided inputs.")
+    strided = (q[..., ::2, :], k, v[..., ::3])
+    compare(attend, [
+        Asked("Non-contiguous inputs.", (q, k, v)),
+        Asked("Non-contiguous inputs and mask.", (q, k, v), mask, cotangent),
+        Asked("Strided inputs.", strided, mask[::2], cotangent[..., ::2, ::3]),
+    ])  # fmt: skip
 
 
 @checks("attention.attend")
@@ -153,10 +183,11 @@ def no_gradient_from_the_future(attend, generator):
     """Under a causal mask no output depends on a later position: gradients there are exactly zero."""
     q, k, v, pick = (normal(generator, 6, 3) for _ in range(4))
     mask = triangle(6, 0)
+    leaves = [[x.clone().requires_grad_() for x in (q, k, v)] for _ in range(6)]
+    outs = in_turn(attend, *((*x, mask) for x in leaves))
+    all_found = gradients([(out[t], pick[t]) for t, out in enumerate(outs)], [x for three in leaves for x in three])
     for t in range(6):
-        leaves = [x.clone().requires_grad_() for x in (q, k, v)]
-        out = attend(*leaves, mask)
-        found = torch.autograd.grad((out[t] * pick[t]).sum(), leaves)
+        found = all_found[3 * t : 3 * t + 3]
         future = [g[t + 1 :] for g in found]
         hint = f"Output {t} depends on positions after {t}."
         same(future, [torch.zeros(5 - t, 3, dtype=F64)] * 3, hint, rtol=0, atol=0)
@@ -169,13 +200,18 @@ def what_attention_does_not_notice(attend, generator):
     """The order of the keys, a shift of all keys, and a factor moved from query to key change nothing."""
     q, k, v = normal(generator, 2, 5, 3), normal(generator, 2, 7, 3), normal(generator, 2, 7, 4)
     order, shift, mask = torch.randperm(7, generator=generator), normal(generator, 3), some(generator, 2, 5, 7)
-    out, expected = attend(q, k, v, mask), oracle(q, k, v, mask)
-    same(out, expected, "random numbers with a mask")
-    same(attend(q, k[:, order], v[:, order], mask[..., order]), expected, "Keys and values in another order.")
-    same(attend(q, k + shift, v, mask), expected, "The same vector added to every key.")
-    same(attend(q * 8, k / 8, v, mask), expected, "Query times 8, key divided by 8.")
+    cases = {
+        "random numbers with a mask": (q, k, v, mask),
+        "Keys and values in another order.": (q, k[:, order], v[:, order], mask[..., order]),
+        "The same vector added to every key.": (q, k + shift, v, mask),
+        "Query times 8, key divided by 8.": (q * 8, k / 8, v, mask),
+    }
+    expected = oracle(q, k, v, mask)
+    *outs, sums = in_turn(attend, *cases.values(), (q, k, torch.ones_like(v), mask))
+    for hint, out in zip(cases, outs, strict=True):
+        same(out, expected, hint)
     seen = mask.any(-1, keepdim=True).to(F64).expand(2, 5, 4)
-    same(attend(q, k, torch.ones_like(v), mask), seen, "The weights of a row do not sum to 1.")
+    same(sums, seen, "The weights of a row do not sum to 1.")
 
 
 @checks("attention.attend")
@@ -184,22 +220,24 @@ def single_precision(attend, generator):
     q, k, v = (normal(generator, 2, 3, n, 8, dtype=torch.float32) for n in (5, 7, 7))
     mask = some(generator, 5, 7)
     mask[2] = False
-    same(attend(q, k, v, mask), oracle(q, k, v, mask), "float32", rtol=1e-5, atol=1e-5)
-    out = attend(40 * q, 40 * k, v, mask)
-    same(out.isfinite().all().item(), True, "float32 with large scores: infinite or NaN.")
+    out, large = in_turn(attend, (q, k, v, mask), (40 * q, 40 * k, v, mask))
+    same(out, oracle(q, k, v, mask), "float32", rtol=1e-5, atol=1e-5)
+    same(large.isfinite().all().item(), True, "float32 with large scores: infinite or NaN.")
 
 
 @checks("attention.split_heads")
 def every_head_is_its_slice(split_heads, generator):
     """Head h equals the slice h·K … (h + 1)·K of the features, for any sizes and memory order."""
     sizes = (((), 1, 1, 1), ((2,), 5, 3, 7), ((1,), 1, 2, 3), ((3, 2), 7, 5, 2), ((2, 1, 3), 4, 1, 6))
-    for lead, length, heads, width in sizes:
-        x = normal(generator, *lead, length, heads * width)
+    drawn = [(normal(generator, *lead, length, heads * width), heads) for lead, length, heads, width in sizes]
+    turned = [(x.transpose(-1, -2).contiguous().transpose(-1, -2), heads) for x, heads in drawn]
+    outs = in_turn(split_heads, *drawn, *turned)
+    for i, ((x, heads), out, out_turned) in enumerate(zip(drawn, outs, outs[len(drawn) :], strict=False)):
+        width = sizes[i][-1]
         expected = torch.stack([x[..., h * width : (h + 1) * width] for h in range(heads)], dim=-3)
         hint = f"shape {tuple(x.shape)}, {heads} heads"
-        same(split_heads(x, heads), expected, hint)
-        turned = x.transpose(-1, -2).contiguous().transpose(-1, -2)
-        same(split_heads(turned, heads), expected, hint + ", not contiguous")
+        same(out, expected, hint)
+        same(out_turned, expected, hint + ", not contiguous")
 
 
 @checks("attention.split_heads")
@@ -216,13 +254,13 @@ def splitting_has_the_right_gradient(split_heads, generator):
 def heads_are_concatenated(merge_heads, generator):
     """The result is the concatenation of the heads, for any sizes and memory order."""
     sizes = (((), 1, 1, 1), ((2,), 3, 5, 7), ((1,), 2, 1, 3), ((3, 2), 5, 7, 2), ((2, 1, 3), 1, 4, 6))
-    for lead, heads, length, width in sizes:
-        x = normal(generator, *lead, heads, length, width)
-        expected = torch.cat([x[..., h, :, :] for h in range(heads)], dim=-1)
-        hint = f"shape {tuple(x.shape)}"
-        same(merge_heads(x), expected, hint)
-        turned = x.transpose(-1, -3).contiguous().transpose(-1, -3)
-        same(merge_heads(turned), expected, hint + ", not contiguous")
+    drawn = [normal(generator, *lead, heads, length, width) for lead, heads, length, width in sizes]
+    turned = [x.transpose(-1, -3).contiguous().transpose(-1, -3) for x in drawn]
+    outs = in_turn(merge_heads, *((x,) for x in (*drawn, *turned)))
+    for x, out, out_turned in zip(drawn, outs, outs[len(drawn) :], strict=False):
+        expected = torch.cat(x.unbind(-3), dim=-1)
+        same(out, expected, f"shape {tuple(x.shape)}")
+        same(out_turned, expected, f"shape {tuple(x.shape)}, not contiguous")
 
 
 @checks("attention.merge_heads")
@@ -250,9 +288,7 @@ def drawn_state(generator: torch.Generator, width: int, bias: bool = True, dtype
 def ours(MultiHeadAttention, state: State, n_heads: int):
     """The learner's layer with these weights."""
     weight, bias = state["query.weight"], "query.bias" in state
-    layer = MultiHeadAttention(weight.size(0), n_heads, bias=bias).to(weight.dtype)
-    layer.load_state_dict({name: value.clone() for name, value in state.items()})
-    return layer
+    return loaded(MultiHeadAttention, state, weight.size(0), n_heads, bias=bias)
 
 
 def torchs(state: State, n_heads: int) -> torch.nn.MultiheadAttention:
@@ -278,15 +314,13 @@ def as_ours(theirs: State) -> State:
     return found
 
 
-@dataclasses.dataclass(frozen=True)
 class Case:
     """One call of a layer."""
 
-    hint: str
-    x: Tensor
-    cotangent: Tensor
-    mask: Tensor | None = None
-    context: Tensor | None = None
+    def __init__(
+        self, hint: str, x: Tensor, cotangent: Tensor, mask: Tensor | None = None, context: Tensor | None = None
+    ) -> None:
+        self.hint, self.x, self.cotangent, self.mask, self.context = hint, x, cotangent, mask, context
 
     def leaves(self) -> list[Tensor]:
         """Fresh leaves of x and, if there is one, the context."""
@@ -297,33 +331,29 @@ def compare_layers(MultiHeadAttention, state: State, n_heads: int, cases: list[C
     """Claim that outputs and all gradients equal those of torch.nn.MultiheadAttention, with one layer for all cases."""
     layer, peer = ours(MultiHeadAttention, state, n_heads), torchs(state, n_heads)
     inputs, peers = ([case.leaves() for case in cases] for _ in range(2))
-    outs, expected = [], []
-    for case, mine, theirs in zip(cases, inputs, peers, strict=True):
+    expected = []
+    for case, theirs in zip(cases, peers, strict=True):
         hidden = None
         if case.mask is not None:
             full = case.mask.expand(case.x.size(0), n_heads, case.x.size(1), theirs[-1].size(1))
             hidden = ~full.reshape(-1, *full.shape[2:])  # PyTorch marks what may NOT be seen, one row a head
         expected.append(peer(theirs[0], theirs[-1], theirs[-1], attn_mask=hidden, need_weights=False)[0])
-        outs.append(layer(mine[0], context=mine[1] if case.context is not None else None, mask=case.mask))
-        same(outs[-1], expected[-1], case.hint)
+    outs = in_turn(layer, *(
+        (mine[0], None if case.context is None else mine[1], case.mask)
+        for case, mine in zip(cases, inputs, strict=True)
+    ))  # fmt: skip
+    for case, out, true in zip(cases, outs, expected, strict=True):
+        same(out, true, case.hint)
     names, parameters = zip(*layer.named_parameters(), strict=True)
     true_names, true_parameters = zip(*peer.named_parameters(), strict=True)
-    found = all_gradients(outs, [*itertools.chain(*inputs), *parameters], cases)
-    true = all_gradients(expected, [*itertools.chain(*peers), *true_parameters], cases)
+    cotangents = [case.cotangent for case in cases]
+    found = gradients([*zip(outs, cotangents, strict=True)], [*itertools.chain(*inputs), *parameters])
+    true = gradients([*zip(expected, cotangents, strict=True)], [*itertools.chain(*peers), *true_parameters])
     for case in cases:
         for _ in case.leaves():
             same(found.pop(0), true.pop(0), f"{case.hint} (gradients of the inputs)")
     by_name, true_by_name = (dict(zip(n, g, strict=True)) for n, g in ((names, found), (true_names, true)))
     same(by_name, as_ours(true_by_name), f"{cases[-1].hint} (gradients of the parameters)")
-
-
-def all_gradients(outs: list[Tensor], leaves: list[Tensor], cases: list[Case]) -> list[Tensor]:
-    """The gradients of all outputs, each weighted by its case's cotangent."""
-    given = [(out, case.cotangent) for out, case in zip(outs, cases, strict=True) if out.requires_grad]
-    if not given:
-        return [torch.zeros_like(leaf) for leaf in leaves]
-    ends, cotangents = zip(*given, strict=True)
-    return list(torch.autograd.grad(ends, leaves, cotangents, allow_unused=True, materialize_grads=True))
 
 
 @checks("attention.MultiHeadAttention")
@@ -384,15 +414,20 @@ def batches_and_calls_are_independent(MultiHeadAttention, generator):
     expected = peer(x, context, context, need_weights=False)[0]
     alone = peer(x, x, x, need_weights=False)[0]
     causal = peer(x, x, x, attn_mask=~triangle(4, 0), need_weights=False)[0]
+    turned = x.transpose(0, 2).contiguous().transpose(0, 2)
+    cases = [
+        ((x, context), expected, "The whole batch."),
+        ((x[2:], context[2:]), expected[2:], "Entry 2 of the batch alone."),
+        ((x[:1], context[:1]), expected[:1], "Entry 0 of the batch alone."),
+        ((x, None, triangle(4, 0)), causal, "Self-attention after cross-attention: is a context remembered?"),
+        ((x,), alone, "A call without a mask after one with it: is a mask remembered?"),
+        ((turned,), alone, "The same numbers in another memory order."),
+    ]
     for mode in (True, False):
         layer.train(mode)
-        same(layer(x, context), expected, "The whole batch.")
-        for i in (2, 0):
-            same(layer(x[i : i + 1], context[i : i + 1]), expected[i : i + 1], f"Entry {i} of the batch alone.")
-        same(layer(x, mask=triangle(4, 0)), causal, "Self-attention after cross-attention: is a context remembered?")
-        same(layer(x), alone, "A call without a mask after one with it: is a mask remembered?")
-        turned = x.transpose(0, 2).contiguous().transpose(0, 2)
-        same(layer(turned), alone, "The same numbers in another memory order.")
+        for out, (_, true, hint) in zip(in_turn(layer, *(given for given, _, _ in cases)), cases, strict=True):
+            same(out, true, hint)
+    same(layer(x, mask=triangle(4, 0)), causal, "A mask given by its name.")
 
 
 @checks("attention.MultiHeadAttention")

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autograder.calls import loaded
 from autograder.checks import checks, same
 
 F64 = torch.float64
@@ -58,12 +59,10 @@ def torchs(state: dict[str, Tensor], heads: int, dtype: torch.dtype = F64) -> nn
     return layer
 
 
-def ours(Block, state: dict[str, Tensor], heads: int, dtype: torch.dtype = F64):
+def ours(Block, state: dict[str, Tensor], heads: int):
     """A block of the learner's with these weights."""
     d_ff, width = state["widen.weight"].shape
-    block = Block(width, heads, d_ff).to(dtype)
-    block.load_state_dict(state)
-    return block
+    return loaded(Block, state, width, heads, d_ff)
 
 
 def future(length: int) -> Tensor:
@@ -117,7 +116,7 @@ def large_inputs_and_single_precision(Block, generator):
     state = drawn_block(generator, 8, 16, torch.float32)
     x = normal(generator, 2, 5, 8, dtype=torch.float32)
     expected = torchs(state, 4, torch.float32)(x, src_mask=future(5))
-    same(ours(Block, state, 4, torch.float32)(x), expected, "float32", rtol=1e-4, atol=1e-4)
+    same(ours(Block, state, 4)(x), expected, "float32", rtol=1e-4, atol=1e-4)
 
 
 @checks("gpt.Block")
@@ -242,8 +241,7 @@ def the_head_agrees_with_a_loop(TaskHead, generator):
             states = normal(generator, batch * group, length, width)
             lengths = 1 + whole(generator, length, batch * group)
             cotangent = normal(generator, batch, classes)
-            head = TaskHead(kind, width, classes).double()
-            head.load_state_dict({"output.weight": weight, "output.bias": bias})
+            head = loaded(TaskHead, {"output.weight": weight, "output.bias": bias}, kind, width, classes)
             left, right = states.clone().requires_grad_(), states.clone().requires_grad_()
             rows = []
             for b in range(batch):
@@ -268,15 +266,13 @@ def the_filling_has_no_say(TaskHead, generator):
     filled = torch.where((torch.arange(6) < lengths[:, None])[..., None], states, noise)
     state = {"output.weight": normal(generator, 2, 3), "output.bias": normal(generator, 2)}
     for kind in ("classification", "similarity"):
-        head = TaskHead(kind, 3, 2).double()
-        head.load_state_dict(state)
+        head = loaded(TaskHead, state, kind, 3, 2)
         own = torch.stack([states[i, n - 1] for i, n in enumerate(lengths.tolist())])
         own = own if kind == "classification" else torch.stack([own[:2].mean(0), own[2:].mean(0)])
         expected = own @ state["output.weight"].T + state["output.bias"]
         same(head(states, lengths), expected, kind)
         same(head(filled, lengths), expected, f"{kind}: noise after the extract tokens")
-        single = TaskHead(kind, 3, 2)
-        single.load_state_dict({name: value.float() for name, value in state.items()})
+        single = loaded(TaskHead, {name: value.float() for name, value in state.items()}, kind, 3, 2)
         same(single(states.float(), lengths), expected.float(), f"{kind}: float32", rtol=1e-4, atol=1e-4)
     swapped = torch.tensor([1, 0, 3, 2])
     same(head(states[swapped], lengths[swapped]), expected, "similarity: both orders exchanged")

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autograder.calls import loaded
 from autograder.checks import checks, raises, same
 
 F64 = torch.float64
@@ -101,8 +102,7 @@ def it_agrees_with_torch(Block, generator):
     for batch, length, width, heads, inner in ((2, 5, 6, 3, 7), (1, 1, 2, 1, 8), (3, 7, 10, 5, 3), (2, 4, 4, 4, 16)):
         state = block_state(generator, width, inner)
         x, cotangent = normal(generator, batch, length, width, spread=3), normal(generator, batch, length, width)
-        layer, peer = Block(width, heads, inner).double(), torchs(state, heads)
-        layer.load_state_dict({name: t.clone() for name, t in state.items()})
+        layer, peer = loaded(Block, state, width, heads, inner), torchs(state, heads)
         leaf, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
         hint = f"batch {batch}, T {length}, width {width}, {heads} heads, inner width {inner}"
         out, expected = layer(leaf), causal(peer, theirs)
@@ -119,8 +119,7 @@ def it_agrees_with_torch(Block, generator):
 def mixes_are_used(Block, generator):
     """With a `mix` that looks everywhere, outputs equal PyTorch's layer without a mask."""
     state, x = block_state(generator, 6, 9), normal(generator, 2, 5, 6)
-    layer = Block(6, 2, 9).double()
-    layer.load_state_dict({name: t.clone() for name, t in state.items()})
+    layer = loaded(Block, state, 6, 2, 9)
     same(
         layer(x, F.scaled_dot_product_attention), torchs(state, 2)(x), "A mix without a mask sees the future as well."
     )
@@ -167,9 +166,7 @@ def oracle(
 def model_of(GPT2, shape: Shape, state: dict[str, Tensor]):
     """The learner's model with these weights."""
     names = ("n_layers", "d_model", "n_heads", "vocab_size", "context_length", "d_ff")
-    model = GPT2(dict(zip(names, shape, strict=True))).double().eval()
-    model.load_state_dict({name: t.clone() for name, t in state.items()})
-    return model
+    return loaded(GPT2, state, dict(zip(names, shape, strict=True))).eval()
 
 
 SHAPES: list[Shape] = [(2, 6, 3, 11, 7, 24), (1, 2, 1, 1, 1, 8), (3, 10, 5, 5, 13, 7), (1, 4, 2, 29, 5, 16)]

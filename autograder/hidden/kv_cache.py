@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from autograder.calls import loaded
 from autograder.checks import checks, raises, same
 
 F64 = torch.float64
@@ -208,9 +209,8 @@ def uncached(
 
 def model_of(CachedGPT2, shape: Shape, state: dict[str, Tensor], size: int | None = None, window: int | None = None):
     """The learner's cached model with these weights."""
-    model = CachedGPT2(dict(zip(NAMES, shape, strict=True)), size, window).double().eval()
-    model.load_state_dict({f"model.{name}": tensor.clone() for name, tensor in state.items()})
-    return model
+    weights = {f"model.{name}": tensor for name, tensor in state.items()}
+    return loaded(CachedGPT2, weights, dict(zip(NAMES, shape, strict=True)), size, window).eval()
 
 
 def texts(generator: torch.Generator, shape: Shape, batch: int, length: int) -> Tensor:

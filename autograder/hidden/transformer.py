@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from autograder.calls import loaded
 from autograder.checks import checks, same
 
 F64 = torch.float64
@@ -57,8 +58,7 @@ def layer_norm_agrees_with_torch(LayerNorm, generator):
         leaves = [one.clone().requires_grad_() for one in (x, weight, bias)]
         expected = functional.layer_norm(leaves[0], weight.shape, leaves[1], leaves[2], epsilon)
         true = torch.autograd.grad(expected, leaves, cotangent)
-        layer = LayerNorm(weight.numel(), epsilon).double()
-        layer.load_state_dict({"weight": weight, "bias": bias})
+        layer = loaded(LayerNorm, {"weight": weight, "bias": bias}, weight.numel(), epsilon)
         leaf = x.clone().requires_grad_()
         out = layer(leaf)
         hint = f"shape {tuple(x.shape)}, ε = {epsilon}"
@@ -163,8 +163,7 @@ def compare_decoders(DecoderLayer, state: State, heads: int, inner: int, norm_fi
     width, length = x.size(-1), x.size(1)
     peer = torch.nn.TransformerDecoderLayer(width, heads, inner, 0.0, batch_first=True, norm_first=norm_first).double()
     peer.load_state_dict(decoder_state(state))
-    layer = DecoderLayer(width, heads, inner, norm_first).double()
-    layer.load_state_dict(state)
+    layer = loaded(DecoderLayer, state, width, heads, inner, norm_first)
     leaves, peers = ([one.clone().requires_grad_() for one in (x, memory)] for _ in range(2))
     hint = f"batch {x.size(0)}, T {length}, S {memory.size(1)}, {heads} heads, norm_first {norm_first}, masks {masked}"
     if masked:
@@ -206,8 +205,7 @@ def the_future_does_not_leak(DecoderLayer, generator):
     x, memory = normal(generator, 2, 6, 6), normal(generator, 2, 4, 6)
     other = torch.cat([x[:, :3], normal(generator, 2, 3, 6)], dim=1)
     for norm_first in (True, False):
-        layer = DecoderLayer(6, 2, 8, norm_first).double()
-        layer.load_state_dict(state)
+        layer = loaded(DecoderLayer, state, 6, 2, 8, norm_first)
         first, second = (layer(one, memory, triangle(6))[:, :3] for one in (x, other))
         same(second, first, "Positions 0 to 2 must not notice that 3 to 5 were exchanged.")
 

@@ -4,6 +4,7 @@ import math
 import torch
 from torch import Tensor
 
+from autograder.calls import loaded
 from autograder.checks import checks, same
 
 LN3 = math.log(3)
@@ -172,14 +173,11 @@ def any_number_of_batch_axes_merged(merge_heads):
 
 def layer_of(MultiHeadAttention, n_heads: int, **weights: Tensor):
     """A float64 layer with these weights; what is not given is the identity, and biases are 0."""
-    width = next(iter(weights.values())).size(-1)
-    layer = MultiHeadAttention(width, n_heads).double()
-    state = {}
+    width, state = next(iter(weights.values())).size(-1), {}
     for name in ("query", "key", "value", "output"):
         state[f"{name}.weight"] = weights.get(name, torch.eye(width).double())
         state[f"{name}.bias"] = weights.get(f"{name}_bias", torch.zeros(width).double())
-    layer.load_state_dict(state)
-    return layer
+    return loaded(MultiHeadAttention, state, width, n_heads)
 
 
 @checks("attention.MultiHeadAttention")
