@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -141,10 +142,21 @@ class Worker:
             self.zygote = None
 
 
-def listen(lines: "queue.SimpleQueue[bytes]") -> None:
-    """Pass lines on; at their end, that is when the other side is gone, end the process whatever it is doing."""
+def listen(lines: "queue.SimpleQueue[bytes]", idle: threading.Event) -> None:
+    """Pass lines on; at their end, that is when the other side is gone, end the process whatever it is doing.
+
+    One that is doing nothing has two seconds to end its zygote.
+    """
     for line in sys.stdin.buffer:
         lines.put(line)
+    if idle.is_set():
+        lines.put(b"")
+        time.sleep(2)
+    end()
+
+
+def end() -> None:
+    """End this process and leave nothing behind."""
     if place := os.environ.get("WORKER_FOLDER"):
         shutil.rmtree(place, ignore_errors=True)
     os._exit(0)
@@ -156,14 +168,20 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a check prints is no answer
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=listen, args=(lines,), daemon=True).start()
+    idle = threading.Event()
+    threading.Thread(target=listen, args=(lines, idle), daemon=True).start()
     setting = Setting.read(lines.get())
     if place := os.environ.get("WORKER_FOLDER"):
         tempfile.tempdir = place
     worker, same = Worker(setting), None
     gc.freeze()  # what is there by now stays: no need to look through it for garbage
     while True:
-        task = Task.read(lines.get(), setting.given)
+        idle.set()
+        if not (line := lines.get()):
+            worker.close()
+            end()
+        idle.clear()
+        task = Task.read(line, setting.given)
         if same is None:
             one = task.questions[0]
             same = one.key == key_of(one, setting.limits, setting.tier, setting.secret, Path(setting.hidden))
