@@ -4,7 +4,9 @@ The pipeline, one file a step:
 
     wire      values as bytes: a JSON tree and raw tensors, every size checked, never pickle
     remote    the other side's objects as they are seen from here; gradients that cross
-    peer      one end of a conversation: calls, gradients, modules, callables
+    frames    messages over a socket
+    objects   what an end knows of objects by number: its own and the other side's
+    peer      one end of a conversation: calls, gradients, callables
     sandbox   what a child may do: limits, namespaces, tiers
     child     the zygote and its forks: the only place where learners' code runs
     judge     a child under limits, seen from the trusted side

@@ -14,6 +14,7 @@ from autograder.calls import Far
 from autograder.engine.wire import DTYPE_NAMES, MAX_TENSORS, WireError, raw, size_of
 
 if TYPE_CHECKING:
+    from autograder.engine.objects import Objects
     from autograder.engine.peer import Peer
 
 ANCHOR = torch.zeros(0, requires_grad=True)  # lets a result depend on parameters that only the other end has
@@ -59,7 +60,7 @@ class Graph:
 class Remote(Far):
     """An object of the other side."""
 
-    def __init__(self, peer: "Peer", number: int, name: str) -> None:
+    def __init__(self, peer: "Objects", number: int, name: str) -> None:
         self.__dict__.update(_peer=peer, _number=number, _name=name)
 
     def __getattr__(self, name: str) -> Any:
@@ -95,7 +96,7 @@ for _name in ("__call__", "__len__", "__getitem__", "__setitem__", "__contains__
 class RemoteModule(Remote):
     """A module of the other side, with mirrors of its parameters here; `_shown` says whether they have values."""
 
-    def __init__(self, peer: "Peer", number: int, name: str) -> None:
+    def __init__(self, peer: "Objects", number: int, name: str) -> None:
         super().__init__(peer, number, name)
         self.__dict__.update(_mirrors={}, _shown=False, _seen={})
 

@@ -18,8 +18,8 @@ import torch
 
 PACKAGE = Path(__file__).parents[1]
 IMAGE = ("__init__.py", "calls.py", "source.py", "sideeffects.py", "optrace.py", "table.py", "exercises.toml",
-         "magics.py", "editing.py", "strip.py", "engine/__init__.py", "engine/wire.py",
-         "engine/remote.py", "engine/peer.py", "engine/confine.py", "engine/child.py")  # fmt: skip
+         "magics.py", "editing.py", "strip.py", "engine/__init__.py", "engine/wire.py", "engine/frames.py",
+         "engine/objects.py", "engine/remote.py", "engine/peer.py", "engine/confine.py", "engine/child.py")  # fmt: skip
 TIERS = ("T0", "T1")
 MEANING = {
     "T0": "limits only: a safety belt against accidents, NOT a boundary against people",
