@@ -109,7 +109,7 @@ class Session(Peer):
     def noted(self, notes: Any) -> None:
         """Keep what an answer says of side effects and of what was called."""
         if type(notes) is list and len(notes) == 2 and all(type(part) is list for part in notes):
-            self.facts = [str(fact)[:1000] for fact in notes[0][:20]]
+            self.facts[:] = [str(fact)[:1000] for fact in notes[0][:20]]  # in place: it grows while checks run
             self.called = [str(name)[:80] for name in notes[1][:400]]
 
     def function(self, name: str, /, *args: Any, **kwargs: Any) -> Any:

@@ -48,19 +48,6 @@ class Outcome:
     flags: list[dict[str, str]] = dataclasses.field(default_factory=list)  # forbidden calls: for a person
 
 
-class Facts:
-    """The side effects that the child has told of so far; it reports, the judge decides."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-
-    def __bool__(self) -> bool:
-        return bool(self.session.facts)
-
-    def __getitem__(self, i: int) -> str:
-        return self.session.facts[i]
-
-
 class Seat:
     """The child of a submission's last question, kept for its next one as long as every question passes.
 
@@ -178,7 +165,7 @@ def examine(session: Session, question: Question, lines: list[str]) -> str:
         if not found:
             raise LookupError(f"there are no {question.suite} checks of {row.name}")
         own = session.load(dict(question.files), row.name, question.cells)[:LONGEST]
-        run(found, session.exercise, lambda text: lines.append(f"  ✓ {text}"), lambda proxy: (proxy, Facts(session)))
+        run(found, session.exercise, lambda text: lines.append(f"  ✓ {text}"), lambda proxy: (proxy, session.facts))
         if session.to_open:  # no check has called anything
             session.exercised("opened")
     except Reported as error:
