@@ -19,6 +19,10 @@ def attend(query, key, value, mask=None):
     return scores.softmax(dim=-1) @ value
 
 
+def rotate(x, angle):
+    return x * torch.exp(1j * angle)
+
+
 class Layer(nn.Module):
     def __init__(self, d_model, n_heads):
         super().__init__()

@@ -52,6 +52,19 @@ def test_forward_and_gradient(child):
     assert torch.autograd.gradcheck(attend, [normal(2, 3), normal(2, 3), normal(2, 3)])
 
 
+def test_gradients_of_complex_numbers(child):
+    x, angle = torch.randn(3, 2, dtype=torch.complex128, requires_grad=True), normal(2)
+    assert torch.autograd.gradcheck(child("rotate"), [x, angle])
+
+
+def test_a_gradient_of_another_shape_is_refused(session):
+    x = normal(2)
+    session.graphs[1] = [x * 2], [x]
+    assert_close(session.serve_vjp([torch.ones(2)], 1, [0], [0])[1], [torch.full((2,), 2.0).double()])
+    with pytest.raises(WireError, match="shape"):
+        session.serve_vjp([torch.ones(1000, 2)], 1, [0], [0])
+
+
 def test_the_same_tensor_thrice_composed_and_without_gradients(child):
     attend, x, oracle = child("attend"), normal(2, 5, 4), scaled_dot_product_attention
     ours, theirs = (torch.autograd.grad(f(x, f(x, x, x), x).sum(), x) for f in (attend, oracle))

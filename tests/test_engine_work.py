@@ -56,7 +56,7 @@ def test_what_is_recorded_is_not_run_again(tmp_path, monkeypatch):
 
 def test_two_runs_at_once_that_disagree_go_to_a_person(tmp_path):
     records, asked = Records(tmp_path), question()
-    right, wrong = Outcome(GRADED, True, "", "", 0.0, 0), Outcome(GRADED, False, "", "wrong", 0.0, 0)
+    right, wrong = Outcome(GRADED, True, "", "", 0.0), Outcome(GRADED, False, "", "wrong", 0.0)
     for outcome, wanted in ((wrong, GRADED), (wrong, GRADED), (right, HUMAN), (right, HUMAN)):
         row = records.put(asked.key, asked, "T0", outcome)
         assert row["verdict"] == wanted and not row["passed"] and records.get(asked.key) == row
@@ -103,7 +103,7 @@ def test_a_machine_that_keeps_failing_is_no_verdict(tmp_path, monkeypatch):
 
 def test_runs_that_disagree_go_to_a_person_and_those_that_agree_count(tmp_path, monkeypatch):
     def outcome(verdict, passed):
-        return Outcome(verdict, passed, "", "" if passed else "stopped", 0.0, 0)
+        return Outcome(verdict, passed, "", "" if passed else "stopped", 0.0)
 
     for second, wanted in ((outcome(GRADED, True), HUMAN), (outcome(ZERO, False), ZERO)):
         runs = iter([outcome(ZERO, False), second])
@@ -264,7 +264,7 @@ def test_one_child_serves_a_submission_until_a_question_fails(tmp_path):
 @pytest.mark.parametrize("again, verdict", [(True, GRADED), (False, HUMAN)])
 def test_code_that_chance_decides_goes_to_a_person(monkeypatch, again, verdict):
     """Wrong in a child that was used before, right in a fresh one: it has to be right in another fresh one too."""
-    runs = iter([Outcome(GRADED, passed, "", "" if passed else "wrong", 0.0, 0) for passed in (False, True, again)])
+    runs = iter([Outcome(GRADED, passed, "", "" if passed else "wrong", 0.0) for passed in (False, True, again)])
     monkeypatch.setattr(questions, "sat", lambda *_: next(runs))
     monkeypatch.setattr(questions, "Session", lambda *_: None)
     monkeypatch.setattr(questions.Seat, "take", lambda *_: object())

@@ -6,10 +6,8 @@ over its control socket: {"fork": …} with the child's socket and its output at
 import contextlib
 import ctypes
 import gc
-import importlib
 import json
 import os
-import re
 import signal
 import socket
 import sys
@@ -66,7 +64,6 @@ class Child(peer.Peer):
             goal.parent.mkdir(parents=True, exist_ok=True)
             goal.write_bytes(text.encode("utf-8", "surrogateescape"))
         sys.path.insert(0, str(Path.cwd()))
-        importlib.invalidate_caches()
         for name, cell in cells:
             self.implement(name, cell)
         return self.open(exercise)
@@ -172,15 +169,6 @@ def reap(pid: int) -> dict:
     return {"status": os.waitstatus_to_exitcode(done[1]), "killed": killed, "cpu": cpu, "peak": peak}
 
 
-def used(pid: int) -> dict:
-    """What a living child has used so far, where the kernel tells: seconds of computing, and bytes."""
-    cpu, peak = 0.0, 0
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        cpu = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-        peak = int(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0]) * 1024
-    return {"cpu": cpu, "peak": peak}
-
-
 def warm() -> None:
     """Do once what chapters do, so that lazy imports and set-up are shared by all children."""
     x = torch.ones(2, 3, 4, requires_grad=True)
@@ -188,7 +176,7 @@ def warm() -> None:
     out = nn.MultiheadAttention(4, 2)(layers(x), x, x)[0] + torch.einsum("abc,abc->abc", x, x)
     out = torch.nn.functional.scaled_dot_product_attention(out, out, out)
     loss = torch.nn.functional.cross_entropy(out.reshape(-1, 4), torch.zeros(6, dtype=torch.long))
-    torch.autograd.grad(loss, x, torch.ones_like(loss))
+    torch.autograd.grad(loss, x)
     torch.multinomial(torch.ones(3), 1, generator=torch.Generator())
     sideeffects.watch(nn.Linear)
     optrace.warm()
@@ -223,8 +211,6 @@ def main(fd: int) -> None:
                 answer = {"pid": spawn(control, order["fork"], fds, own_pids)}
             elif "reap" in order:
                 answer = reap(order["reap"])
-            elif "used" in order:
-                answer = used(order["used"])
             else:
                 answer = {"ready": os.getpid()}
         except OSError as error:

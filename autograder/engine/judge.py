@@ -51,9 +51,7 @@ class Session(Peer):
         self.verdict = ""
         self.used: dict[str, Any] = {}
         self.printed, self.dropped_output = bytearray(), 0
-        self.waited = 0.0
-        self.cpu = self.cpu_before = 0.0  # seconds that the child had computed: at last, and when this question began
-        self.peak = 0
+        self.waited = self.waited_before = 0.0  # seconds: for this question, and for those before
         self.loaded, self.to_open = False, ""
         self.facts: list[str] = []  # side effects, as the child tells them
         self.called: list[str] = []  # PyTorch's functions
@@ -86,20 +84,9 @@ class Session(Peer):
 
     def begin(self) -> None:
         """Begin another question in the same child: its waiting time and its output count anew."""
-        self.waited, self.cpu_before, self.dropped_output = 0.0, self.cpu, 0
+        self.waited_before += self.waited
+        self.waited, self.dropped_output = 0.0, 0
         self.printed.clear()
-
-    def so_far(self) -> dict:
-        """What the living child has used, by the zygote's word; everything it has printed by now is taken.
-
-        Raises:
-            Gone: the zygote is dead.
-        """
-        while self.drain():
-            pass
-        used = self.zygote.ask({"used": self.pid})
-        self.cpu, self.peak = used["cpu"], used["peak"]
-        return used
 
     def exercised(self, way: str, *args: Any, **kwargs: Any) -> Any:
         """Call what the learner wrote, in one of the ways that an `Exercise` has."""
@@ -162,6 +149,11 @@ class Session(Peer):
         self.dropped_output += len(data[room:])
         return bool(data)
 
+    def heard(self) -> None:
+        """Take everything that was printed by now."""
+        while self.drain():
+            pass
+
     def stop(self, reason: str) -> None:
         """End the child and raise the verdict: `reason`, or how the process ended by itself."""
         used = self.close()
@@ -177,8 +169,7 @@ class Session(Peer):
         if self.used:
             return self.used
         self.verdict = self.verdict or "closed"
-        while self.drain():
-            pass
+        self.heard()
         self.sock.close()
         try:
             self.used = self.zygote.ask({"reap": self.pid})

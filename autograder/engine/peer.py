@@ -132,10 +132,13 @@ class Peer(Objects):
     def serve_vjp(self, tensors: list, graph: int, given: list, active: list) -> tuple:
         """Take gradients of a call that was served, weighted by what came."""
         outputs, leaves = self.graphs[graph]
-        found = torch.autograd.grad(
-            [outputs[i] for i in given], [leaves[i] for i in active], [t.detach() for t in tensors],
-            retain_graph=True, allow_unused=True,
-        )  # fmt: skip
+        weighed = [(outputs[i], weight) for i, weight in zip(given, tensors, strict=True)]
+        if any(output.shape != weight.shape for output, weight in weighed):
+            raise WireError("a gradient has the shape of what it belongs to")
+        # Sums, not `grad_outputs`: for those PyTorch imports SymPy, and every fork of a zygote would pay for it.
+        with torch.enable_grad():  # which a backward pass that asks for this has turned off
+            sums = [(output * weight.detach().conj()).real.sum() for output, weight in weighed]
+        found = torch.autograd.grad(sums, [leaves[i] for i in active], retain_graph=True, allow_unused=True)
         grads: list = []
         return self.encode(list(found), grads), grads
 

@@ -43,8 +43,7 @@ class Outcome:
     passed: bool
     text: str
     message: str
-    cpu: float
-    peak: int
+    waited: float  # seconds that the judge waited for the learner's code
     flags: list[dict[str, str]] = dataclasses.field(default_factory=list)  # forbidden calls: for a person
 
 
@@ -65,7 +64,7 @@ class Seat:
         session, self.session = self.session, None
         if session is None:
             return None
-        fresh = session.cpu < limits.cpu / 4 and session.peak < limits.memory
+        fresh = session.waited_before + session.waited < limits.cpu / 4  # it has no thread: no more than it computed
         if self.of == (zygote, limits, question.files, question.cells) and fresh:
             session.begin()
             return session
@@ -127,7 +126,7 @@ def sat(
         if not message and not session.verdict:
             flags = seen(session, question)
         if seat and not message and not session.verdict:
-            used = session.so_far()
+            session.heard()
             seat.keep(session.zygote, question, limits, session)
             kept = True
     except Ended as error:
@@ -136,15 +135,14 @@ def sat(
         verdict, message = ZERO, f"✗ {exercise(question.name).title}\n  What the code gave took too long to check."
     finally:
         if not kept:
-            used = session.close()
+            session.close()
     printed = session.output()
     if printed.strip():
         lines.insert(1, printed.rstrip("\n"))
     if not message:
         lines.append(f"{question.name} passes its {'' if question.suite == 'visible' else 'hidden '}checks.")
     text, message = (_clean(part, session) for part in ("\n".join(lines), message))
-    cpu = round(max(used["cpu"] - session.cpu_before, 0), 4)
-    return Outcome(verdict, not message, text, message, cpu, used["peak"], flags)
+    return Outcome(verdict, not message, text, message, round(session.waited, 4), flags)
 
 
 def seen(session: Session, question: Question) -> list[dict[str, str]]:

@@ -4,7 +4,7 @@ import math
 import torch
 from torch import Tensor
 
-from autograder.calls import loaded
+from autograder.calls import in_turn, loaded
 from autograder.checks import checks, same
 
 LN3 = math.log(3)
@@ -39,9 +39,10 @@ def earlier_keys_are_all_visible(causal_mask):
 @checks("attention.causal_mask")
 def any_length_works(causal_mask):
     """A mask is as large as asked for, down to one position."""
-    same(causal_mask(1), boolean([[1]]), "A single position sees itself.")
+    one, four = in_turn(causal_mask, (1,), (4, 0))
+    same(one, boolean([[1]]), "A single position sees itself.")
     expected = boolean([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]])
-    same(causal_mask(4, 0), expected, "Build the mask for the length that was asked for.")
+    same(four, expected, "Build the mask for the length that was asked for.")
 
 
 @checks("attention.attend")
@@ -130,24 +131,26 @@ def large_scores_do_not_overflow(attend):
 def a_head_is_a_slice_of_the_features(split_heads):
     """Head h holds the features h·K … (h + 1)·K − 1 of every position."""
     x = torch.arange(12).double().reshape(1, 2, 6)  # position 0 is 0 … 5, position 1 is 6 … 11
+    three_heads, two_heads = in_turn(split_heads, (x, 3), (x, 2))
     expected = real([[[[0, 1], [6, 7]], [[2, 3], [8, 9]], [[4, 5], [10, 11]]]])
     hint = "Cut the LAST axis into heads first, (T, H, K), and only then exchange the axes T and H."
-    same(split_heads(x, 3), expected, hint)
+    same(three_heads, expected, hint)
     expected = real([[[[0, 1, 2], [6, 7, 8]], [[3, 4, 5], [9, 10, 11]]]])
-    same(split_heads(x, 2), expected, "Two heads of width 3: n_heads is the number of heads, not their width.")
+    same(two_heads, expected, "Two heads of width 3: n_heads is the number of heads, not their width.")
 
 
 @checks("attention.split_heads")
 def any_number_of_batch_axes(split_heads):
     """Whatever axes come before (T, D) stay in front; memory order does not matter."""
     x = real([[1, 2, 3, 4], [5, 6, 7, 8]])
-    expected = real([[[1, 2], [5, 6]], [[3, 4], [7, 8]]])
-    same(split_heads(x, 2), expected, "Without a batch axis (T, D) becomes (H, T, K).")
     deep = torch.stack([x, x + 10])[:, None]
-    expected = torch.stack([expected, expected + 10])[:, None]
-    same(split_heads(deep, 2), expected, "Two batch axes, (2, 1, T, D), become (2, 1, H, T, K).")
     turned = deep.transpose(0, 3).contiguous().transpose(0, 3)
-    same(split_heads(turned, 2), expected, "The same numbers in another memory order (a transposed tensor).")
+    from_x, from_deep, from_turned = in_turn(split_heads, (x, 2), (deep, 2), (turned, 2))
+    expected = real([[[1, 2], [5, 6]], [[3, 4], [7, 8]]])
+    same(from_x, expected, "Without a batch axis (T, D) becomes (H, T, K).")
+    expected = torch.stack([expected, expected + 10])[:, None]
+    same(from_deep, expected, "Two batch axes, (2, 1, T, D), become (2, 1, H, T, K).")
+    same(from_turned, expected, "The same numbers in another memory order (a transposed tensor).")
 
 
 @checks("attention.merge_heads")
@@ -163,12 +166,14 @@ def heads_lie_side_by_side_again(merge_heads):
 def any_number_of_batch_axes_merged(merge_heads):
     """Whatever axes come before (H, T, K) stay in front; memory order does not matter."""
     x = real([[[1, 2], [5, 6]], [[3, 4], [7, 8]]])
-    expected = real([[1, 2, 3, 4], [5, 6, 7, 8]])
-    same(merge_heads(x), expected, "Without a batch axis (H, T, K) becomes (T, D).")
-    same(merge_heads(x.transpose(0, 2).contiguous().transpose(0, 2)), expected, "Another memory order.")
+    turned = x.transpose(0, 2).contiguous().transpose(0, 2)
     deep = torch.stack([x, x + 10])[:, None]
+    from_x, from_turned, from_deep = in_turn(merge_heads, (x,), (turned,), (deep,))
+    expected = real([[1, 2, 3, 4], [5, 6, 7, 8]])
+    same(from_x, expected, "Without a batch axis (H, T, K) becomes (T, D).")
+    same(from_turned, expected, "Another memory order.")
     expected = torch.stack([expected, expected + 10])[:, None]
-    same(merge_heads(deep), expected, "Two batch axes, (2, 1, H, T, K), become (2, 1, T, D).")
+    same(from_deep, expected, "Two batch axes, (2, 1, H, T, K), become (2, 1, T, D).")
 
 
 def layer_of(MultiHeadAttention, n_heads: int, **weights: Tensor):
@@ -220,9 +225,10 @@ def queries_come_from_x_and_the_rest_from_the_context(MultiHeadAttention):
     hint = "Batch 0, query 0: scores 0, ln 3, ln 3, weights 1/7, 3/7, 3/7, mean 6/7; then the output bias 1."
     weights = [81 / 91, 9 / 91, 1 / 91]
     expected = real([[[1 + 6 / 7], [1 + 2 / 3]], [[1 + 2], [1 + 4 * weights[0] + 2 * weights[1]]]])
-    same(layer(x, context=context), expected, hint)
+    across, own = in_turn(layer, (x, context), (x,))
+    same(across, expected, hint)
     expected = real([[[1 + 3 / 4], [1 + 1 / 2]], [[1 + 1 / 2], [1 + 3 / 4]]])
-    same(layer(x), expected, "Without a context the keys and values come from x itself; nothing is hidden.")
+    same(own, expected, "Without a context the keys and values come from x itself; nothing is hidden.")
 
 
 @checks("attention.MultiHeadAttention")
@@ -242,14 +248,16 @@ def the_mask_reaches_every_head(MultiHeadAttention):
     layer = layer_of(MultiHeadAttention, 2, query=torch.zeros(2, 2).double())
     x = real([[[2, 20], [4, 40], [9, 90]], [[0, 10], [8, 30], [1, 80]]])
     causal = boolean([[1, 0, 0], [1, 1, 0], [1, 1, 1]])
+    padding = boolean([[1, 1, 0], [1, 0, 0]])[:, None, None, :]
+    by_head = torch.stack([causal, ~causal])
+    masks = [causal, causal & padding, by_head, None]
+    past, real_past, heads, everything = in_turn(layer, *[(x, None, mask) for mask in masks])
     hint = "Equal scores and a causal mask: position t gets the mean of positions 0 … t."
     means = real([[[2, 20], [3, 30], [5, 50]], [[0, 10], [4, 20], [3, 40]]])
-    same(layer(x, mask=causal), means, hint)
-    padding = boolean([[1, 1, 0], [1, 0, 0]])[:, None, None, :]
+    same(past, means, hint)
     expected = real([[[2, 20], [3, 30], [3, 30]], [[0, 10], [0, 10], [0, 10]]])
-    same(layer(x, mask=causal & padding), expected, "Causal and padding together: batch 1 has one real position.")
-    by_head = torch.stack([causal, ~causal])
+    same(real_past, expected, "Causal and padding together: batch 1 has one real position.")
     expected = real([[[2, 65], [3, 90], [5, 0]], [[0, 55], [4, 80], [3, 0]]])
-    same(layer(x, mask=by_head), expected, "A mask of shape (H, T, S) hides different keys in different heads.")
+    same(heads, expected, "A mask of shape (H, T, S) hides different keys in different heads.")
     means = real([[[5, 50]] * 3, [[3, 40]] * 3])
-    same(layer(x), means, "Without a mask nothing is hidden, not even the future.")
+    same(everything, means, "Without a mask nothing is hidden, not even the future.")
