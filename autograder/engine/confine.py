@@ -61,6 +61,8 @@ def limit(order: dict) -> None:
     used = 0
     with contextlib.suppress(OSError), open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # where memory runs out, the child goes and not its zygote
     limits = {"CORE": 0, "FSIZE": order["disk"], "NOFILE": 64, "CPU": order["cpu"], "NPROC": 1}
     if used:
         limits["AS"] = used + order["memory"]

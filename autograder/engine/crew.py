@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from autograder.engine import groups
 from autograder.engine.records import Records
 from autograder.engine.verdicts import write
 from autograder.engine.work import TRIES, Setting, Task, Worker
@@ -91,6 +92,8 @@ def together(tasks: Iterable[Task], setting: Setting, workers: int) -> Found:
     worker that dies is run by another, `TRIES` times in all.
     """
     build_reference()  # before several do it at once
+    with contextlib.suppress(OSError):
+        groups.parents()  # while this process is the only one
     records, source = Records(Path(setting.records)), iter(tasks)
     again, lost, hands = deque[Task](), Counter[str](), list[Hand]()
     try:

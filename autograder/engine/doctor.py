@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 
-from autograder.engine import confine
+from autograder.engine import confine, groups
 from autograder.engine.judge import Ended, Session
 from autograder.engine.sandbox import MEANING, TIERS, Gone, Limits, Refused, Zygote
 
@@ -25,6 +25,8 @@ ADVICE = """\
 How to get T1: use Linux; install bubblewrap (on Debian and Ubuntu: apt-get install bubblewrap libseccomp2); and let
 ordinary users make namespaces. Where the kernel refuses them (most containers; Ubuntu 24.04 and later, while
 `sysctl kernel.apparmor_restrict_unprivileged_userns` says 1), allow them, or grade in a virtual machine."""
+MORE = """T1 holds without them. They count what the limits of a process leave out; where systemd runs, an
+    ordinary user has them by `systemd-run --user --scope -p Delegate=yes python -m autograder grade …`."""
 
 
 @functools.cache
@@ -72,6 +74,11 @@ def main(argv: list[str]) -> int:
         print(f"{tier}  {'works' if not problem else 'does not work'}: {MEANING[tier]}")
         if problem:
             print(f"    {problem}")
+    try:
+        groups.Group().close()
+        print("control groups  used: all memory and all processes of a child are counted, files and root's own too")
+    except OSError as error:
+        print(f"control groups  not used: {error}\n    {MORE}")
     if probe("T1"):
         print(f"\n{ADVICE}")
     return 0 if not probe("T1") else 1

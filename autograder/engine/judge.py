@@ -61,6 +61,8 @@ class Session(Peer):
         order = {"tier": zygote.tier, "uid": uid, "folder": self.folder, "cpu": int(limits.cpu),
                  "memory": limits.memory, "disk": limits.disk}  # fmt: skip
         os.set_blocking(reader, False)
+        if zygote.group:
+            zygote.group.allow(limits.memory + 2 * limits.disk)
         try:
             self.pid = zygote.ask({"fork": order}, (theirs.fileno(), writer))["pid"]
         finally:
@@ -157,7 +159,8 @@ class Session(Peer):
     def stop(self, reason: str) -> None:
         """End the child and raise the verdict: `reason`, or how the process ended by itself."""
         used = self.close()
-        self.verdict = reason or ending(used, self.limits)
+        ran_out = self.zygote.group is not None and self.zygote.group.ran_out()
+        self.verdict = reason or ending(used, self.limits, ran_out)
         raise Ended(self.verdict) from None
 
     def close(self) -> dict:
@@ -186,9 +189,11 @@ class Session(Peer):
         return text + ("\n… (more printed text was dropped)\n" if self.dropped_output else "")
 
 
-def ending(used: dict, limits: Limits) -> str:
+def ending(used: dict, limits: Limits, ran_out: bool) -> str:
     """Say in a learner's words how a child ended."""
     code = used["status"]
+    if code == -signal.SIGKILL and ran_out:
+        return f"The code used more than the {limits.memory >> 20} MiB of memory that it may use, and was stopped."
     if code == -signal.SIGKILL and not used["killed"] and used["cpu"] > limits.cpu / 2:
         return f"The code was still running after {limits.cpu} s of computing and was stopped. Does a loop never end?"
     if used["killed"]:

@@ -3,6 +3,7 @@
 T0 is a plain process with resource limits: a safety belt against accidents, not a boundary. T1 puts it into Linux
 namespaces by bubblewrap: its own files, processes, network and user, no secrets within reach.
 """
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,6 +16,8 @@ import tempfile
 from pathlib import Path
 
 import torch
+
+from autograder.engine import groups
 
 PACKAGE = Path(__file__).parents[1]
 IMAGE = ("__init__.py", "calls.py", "source.py", "sideeffects.py", "optrace.py", "table.py", "exercises.toml",
@@ -112,6 +115,10 @@ class Zygote:
         paths = ["/image", "/packages"] if tier != "T0" else [str(image), str(packages())]
         said = self.home / "stderr"
         line = [*command(tier, image), str(theirs.fileno()), *paths]
+        self.group: groups.Group | None = None
+        with contextlib.suppress(OSError):
+            self.group = groups.Group()
+            line = self.group.entered(line)
         with said.open("wb") as errors:
             self.process = subprocess.Popen(
                 line, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
@@ -120,6 +127,8 @@ class Zygote:
         theirs.close()
         try:
             self.answer(seconds)
+            if self.group:
+                self.group.settle()
         except Gone:
             self.end()
             text = said.read_text("utf-8", "replace").strip()[-500:]
@@ -160,6 +169,8 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.group:
+            self.group.close()
 
     def close(self) -> None:
         """End the zygote and remove its folder."""
