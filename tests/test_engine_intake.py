@@ -78,9 +78,18 @@ def test_answers_are_taken_by_name_and_everything_else_is_the_releases(folder, s
     write(folder, [*reversed(came), *extra, "no cell", {"cell_type": "x"}, {"cell_type": "code", "metadata": 3}])
     found = [(c["cell_type"], c["source"]) for c in take(folder, source).notebook["cells"]]
     assert found[:4] == [("code", "import torch"), ("code", 'check("attention.attend")'),
-                         ("markdown", "my &lt;script>alert(1)&lt;/script> essay"), ("code", "second")]  # fmt: skip
+                         ("markdown", "<div><p>my  essay</p></div>"), ("code", "second")]  # fmt: skip
     assert found[4] == ("markdown", intake.OWN_CELLS) and found[5:6] == [("code", "helper = 1")]
     assert take(folder, source).notebook["cells"][1]["metadata"]["nbgrader"]["points"] == 2
+
+
+def test_an_answer_that_was_left_as_it_is_stays_that(folder, source):
+    text = "Write *here*."
+    asked = copy.deepcopy(TEMPLATE)
+    asked["cells"][2]["source"] = text
+    (source / f"{CHAPTER}.ipynb").write_text(json.dumps(asked))
+    write(folder, asked["cells"])
+    assert take(folder, source).notebook["cells"][2]["source"] == text  # by which nbgrader knows that it gets 0
 
 
 def test_implement_cells_are_read_and_not_run(folder, source):

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autograder.engine import essay
+
 MAX_FILES, MAX_DEPTH, MAX_NOTEBOOK, MAX_FILE, MAX_CELLS = 2000, 6, 20 << 20, 1 << 20, 2000
 MAX_OWN = 100_000
 LEARNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
@@ -219,7 +221,8 @@ def rebuilt(template: dict[str, Any], came: list[dict[str, Any]]) -> dict[str, A
         settings = _graded(cell)
         if settings.get("solution") and settings.get("grade_id") in answers:
             text = answers[settings["grade_id"]]
-            cell["source"] = text if cell["cell_type"] == "code" else harmless(text)
+            if text != cell["source"]:
+                cell["source"] = text[:MAX_OWN] if cell["cell_type"] == "code" else essay.harmless(text)
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
     ids = {_graded(cell)["grade_id"] for cell in book["cells"] if _graded(cell)}
@@ -242,11 +245,6 @@ def rebuilt(template: dict[str, Any], came: list[dict[str, Any]]) -> dict[str, A
 def written(book: dict[str, Any]) -> bytes:
     """A rebuilt notebook as the bytes of its file."""
     return json.dumps(book, ensure_ascii=False, sort_keys=True).encode()
-
-
-def harmless(text: str) -> str:
-    """Markdown that a learner wrote, without HTML: it is shown in an instructor's browser."""
-    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def timestamp(data: bytes, notices: list[str]) -> str:
