@@ -19,6 +19,10 @@ class Far:
         """Make a module of it and load its weights."""
         raise NotImplementedError
 
+    def zeroed(self, given: dict[str, torch.Tensor], args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Make a module of it whose numbers are 0, but for those given and the gains of its norms."""
+        raise NotImplementedError
+
 
 def in_turn(function: Any, *calls: tuple) -> list:
     """Call a function for each tuple of arguments, in order; give what came.
@@ -46,3 +50,23 @@ def loaded(layer: Any, state: Mapping[str, torch.Tensor], *args: Any, **kwargs: 
     made = layer(*args, **kwargs).to(next(iter(state.values())).dtype)
     made.load_state_dict({name: weight.clone() for name, weight in state.items()})
     return made
+
+
+def zeroed(layer: Any, given: Mapping[str, torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+    """Make a float64 module for evaluation: its numbers are 0, and 1 in the gains of norms, but for those given.
+
+    Args:
+        layer: a learner's class of modules, here or in another process.
+        given: numbers by name, with two underscores for a dot.
+        args: what the class is called with.
+        kwargs: by name.
+    """
+    if isinstance(layer, Far):
+        return layer.zeroed(dict(given), args, kwargs)
+    made = layer(*args, **kwargs).double()
+    state = {
+        name: torch.ones_like(value) if "norm" in name and name.endswith("weight") else torch.zeros_like(value)
+        for name, value in made.state_dict().items()
+    }
+    made.load_state_dict(state | {name.replace("__", "."): value for name, value in given.items()})
+    return made.eval()

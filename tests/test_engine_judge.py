@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.testing import assert_close
 
-from autograder.calls import in_turn, loaded
+from autograder.calls import in_turn, loaded, zeroed
 from autograder.engine import remote
 from autograder.engine.judge import Session
 from autograder.engine.sandbox import TIERS
@@ -192,6 +192,20 @@ def test_in_one_process_steps_are_just_done():
     assert made.weight.dtype == torch.float64 and torch.equal(made.weight, state["weight"])
     made.weight.data.zero_()
     assert state["weight"].all()
+
+
+@pytest.mark.parametrize("where", ["far", "here"])
+def test_a_module_whose_numbers_are_zero(session, child, where, monkeypatch):
+    make = child("Layer") if where == "far" else engine_learner.Layer
+    messages, ask = [], session.ask
+    monkeypatch.setattr(session, "ask", lambda tree, tensors: messages.append(tree) or ask(tree, tensors))
+    layer = zeroed(make, {"out__bias": torch.arange(6.0).double()}, 6, n_heads=2)
+    assert_close(layer(normal(1, 3, 6)), torch.arange(6.0).double().expand(1, 3, 6))
+    assert len(messages) == (2 if where == "far" else 0) and not layer.training
+    assert zeroed(nn.LayerNorm, {}, 2).weight.sum() == 0, "a norm is known by the name it has in a module"
+    assert zeroed(lambda: nn.ModuleDict({"norm": nn.LayerNorm(2)}), {}).norm.weight.sum() == 2
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        zeroed(make, {"out.bias": torch.zeros(5)}, 6, 2)
 
 
 def test_frozen_parameters(child):

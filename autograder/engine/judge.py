@@ -40,6 +40,10 @@ class Exercise(Far):
         """Make a module of it and load its weights."""
         return self.session.exercised("loaded", state, args, kwargs)
 
+    def zeroed(self, given: dict[str, Any], args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Make a module of it whose numbers are 0, but for those given and the gains of its norms."""
+        return self.session.exercised("zeroed", given, args, kwargs)
+
 
 class Session(Peer):
     """A child with one learner's files; `session.exercise` is what the learner wrote, as a check receives it."""

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from autograder.calls import zeroed
 from autograder.checks import checks, raises, same
 
 LN3 = math.log(3)
@@ -49,13 +50,7 @@ def the_inner_width_is_free(count_parameters):
 
 def block_of(Block, width: int, n_heads: int = 1, **given: Tensor):
     """A float64 block, all numbers 0 but the scales of its norms and what is given."""
-    layer = Block(width, n_heads).double()
-    state = {name: torch.zeros_like(t) for name, t in layer.state_dict().items()}
-    state["norm_1.weight"] = state["norm_2.weight"] = torch.ones(width).double()
-    for name, tensor in given.items():
-        state[name.replace("__", ".")] = tensor
-    layer.load_state_dict(state)
-    return layer
+    return zeroed(Block, given, width, n_heads)
 
 
 @checks("gpt2.Block")
@@ -168,15 +163,7 @@ TINY = {"n_layers": 1, "d_model": 2, "n_heads": 1, "vocab_size": 3, "context_len
 
 def model_of(GPT2, config: dict, **given: Tensor):
     """A float64 model, all numbers 0 but the scales of its norms and what is given."""
-    model = GPT2(config).double().eval()
-    state = {name: torch.zeros_like(t) for name, t in model.state_dict().items()}
-    for name in state:
-        if "norm" in name and name.endswith("weight"):
-            state[name] = torch.ones_like(state[name])
-    for name, tensor in given.items():
-        state[name.replace("__", ".")] = tensor
-    model.load_state_dict(state)
-    return model
+    return zeroed(GPT2, given, config)
 
 
 @checks("gpt2.GPT2")

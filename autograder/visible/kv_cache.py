@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from autograder.calls import zeroed
 from autograder.checks import checks, raises, same
 
 F64 = torch.float64
@@ -191,23 +192,15 @@ AYE, NAY = [1.0, -1.0], [-1.0, 1.0]  # the logits when more zeros than ones were
 
 def voter(CachedGPT2, n_layers: int = 1, size: int | None = None, window: int | None = None, **given: Tensor):
     """A model that counts votes: token 0 is worth +1, token 1 −1, and its last block takes the mean so far."""
-    model = CachedGPT2(VOTE | {"n_layers": n_layers}, size, window).double().eval()
-    model.load_state_dict(votes(model.state_dict(), n_layers, **given))
-    return model
-
-
-def votes(state: dict, n_layers: int = 1, **given: Tensor) -> dict[str, Tensor]:
-    """Its weights."""
-    state = {name: torch.zeros_like(t) for name, t in state.items()}
-    for name in state:
-        if "norm_" in name and name.endswith("weight"):
-            state[name] = torch.ones(2, dtype=F64)
     last = f"model.blocks.{n_layers - 1}.attention"
-    state["model.token_embedding.weight"] = real([[1000, -1000], [-1000, 1000]])
-    state[f"{last}.qkv.weight"] = torch.cat([torch.zeros(4, 2), torch.eye(2)]).double()
-    state[f"{last}.output.weight"] = 1e6 * torch.eye(2, dtype=F64)
-    state["model.final_norm.weight"] = real([1 / 2000, 1 / 2000])
-    return state | {f"model.{name.replace('__', '.')}": tensor for name, tensor in given.items()}
+    numbers = {
+        "model.token_embedding.weight": real([[1000, -1000], [-1000, 1000]]),
+        f"{last}.qkv.weight": torch.cat([torch.zeros(4, 2), torch.eye(2)]).double(),
+        f"{last}.output.weight": 1e6 * torch.eye(2, dtype=F64),
+        "model.final_norm.weight": real([1 / 2000, 1 / 2000]),
+    }
+    numbers |= {f"model.{name.replace('__', '.')}": tensor for name, tensor in given.items()}
+    return zeroed(CachedGPT2, numbers, VOTE | {"n_layers": n_layers}, size, window)
 
 
 def ask(model, *tokens: list[int], last_only: bool = False) -> Tensor:
@@ -271,7 +264,7 @@ def what_was_read_is_not_read_again(CachedGPT2):
     model = voter(CachedGPT2)
     ask(model, [0, 0, 0])
     turned = torch.cat([torch.zeros(4, 2), -torch.eye(2)]).double()
-    model.load_state_dict(votes(model.state_dict(), blocks__0__attention__qkv__weight=turned))
+    model.load_state_dict(model.state_dict() | {"model.blocks.0.attention.qkv.weight": turned})
     hint = (
         "Between the calls the sign of all values was changed. The three stored values are +1 as before, so +1 wins; "
         "if earlier tokens are read again, theirs are −1."

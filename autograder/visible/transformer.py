@@ -4,7 +4,7 @@ import math
 import torch
 from torch import Tensor
 
-from autograder.calls import loaded
+from autograder.calls import loaded, zeroed
 from autograder.checks import checks, same
 
 
@@ -94,14 +94,7 @@ def a_sublayer_that_says_nothing(add_and_norm):
 
 def decoder_with(DecoderLayer, norm_first: bool, **settings: list):
     """A DecoderLayer of width 2 whose parameters are 0, gains 1, except for those given."""
-    layer = DecoderLayer(2, 1, 2, norm_first).double()
-    state = {name: torch.zeros_like(value) for name, value in layer.state_dict().items()}
-    for name in state:
-        if name.endswith("norm.weight"):
-            state[name] = torch.ones_like(state[name])
-    state |= {name.replace("__", "."): real(value) for name, value in settings.items()}
-    layer.load_state_dict(state)
-    return layer
+    return zeroed(DecoderLayer, {name: real(value) for name, value in settings.items()}, 2, 1, 2, norm_first)
 
 
 EYE = [[1, 0], [0, 1]]
