@@ -4,11 +4,13 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import pass_context
-from nbconvert.exporters import HTMLExporter, TemplateExporter
+from latex2mathml.converter import convert
+from nbconvert.exporters import HTMLExporter, TemplateExporter, html
 from nbconvert.filters.highlight import Highlight2HTML
+from nbconvert.filters.markdown_mistune import IPythonRenderer
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbgrader.coursedir import CourseDirectory
 
@@ -17,11 +19,36 @@ from autograder.engine.commit import configuration
 from autograder.engine.seam import Kept, PagesOnly, swapped
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
-META = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-
-
 IMAGE = re.compile(r"<img(?![^>]*\balt=)")
+TAG = re.compile(r"\\tag\{([\w.]+)\}")
+META = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
 KEPT = 2000  # rendered cells; a chapter has about a hundred, and learners' own come and go
+
+
+class Formulas(IPythonRenderer):
+    """Markdown whose formulas are MathML, which browsers show without a script."""
+
+    def inline_math(self, body: str) -> str:
+        """A formula in a line."""
+        return mathml(body, "inline") or super().inline_math(body)
+
+    def block_math(self, body: str) -> str:
+        """A formula that stands alone."""
+        return mathml(body, "block") or super().block_math(body)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        """An environment of TeX."""
+        return mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", "block") or super().latex_environment(name, body)
+
+
+def mathml(tex: str, display: Literal["inline", "block"]) -> str:
+    """A formula as MathML, its number at the right; nothing where the converter does not know it."""
+    numbers = TAG.findall(tex)
+    try:
+        formula = convert(TAG.sub("", tex).replace("{aligned}", "{split}"), display=display)
+    except Exception:
+        return ""
+    return "".join(f'<span style="float: right">({number})</span>' for number in numbers) + formula
 
 
 class Pages(HTMLExporter):
@@ -91,7 +118,7 @@ def write(course: Path, assignment: str, db: str = "") -> int:
     coursedir = CourseDirectory(config=config)
     here = os.getcwd()
     kept = Kept()
-    with kept.used(), swapped(coursedir, assignment_id=assignment):
+    with kept.used(), swapped(coursedir, assignment_id=assignment), swapped(html, IPythonRenderer=Formulas):
         app = PagesOnly(coursedir=coursedir, config=config)
         app.exporter_class = Pages
         app.force, app.log = True, logging.getLogger("autograder.engine")
