@@ -1,7 +1,10 @@
 """Hidden checks of the byte-pair chapter: brute force on drawn texts, and tiktoken."""
+import itertools
+
 import tiktoken
 import torch
 
+from autograder.calls import in_turn
 from autograder.checks import checks, same
 
 TEXTS = ("the cat sat on the mat that the rat spat at", "aaaaaaabaaaab", "für ein Übel über 🙂🙂 猫猫", "0110100")
@@ -65,13 +68,13 @@ def ranks_of(merges):
 def it_agrees_with_a_stack(merge, generator):
     """Drawn lists over few tokens, so that pairs touch and overlap."""
     cases = []
-    for size in (1, 2, 3, 5):
-        for length in (0, 1, 2, 3, 7, 31, 64):
-            tokens = [draw(generator, 0, size - 1) for _ in range(length)]
-            pair = draw(generator, 0, size - 1), draw(generator, 0, size - 1)
-            cases.append((tokens, pair, draw(generator, 0, size)))
-    for tokens, pair, new in cases:
-        same(merge(tokens, pair, new), joined(tokens, pair, new), f"joining {pair} in {tokens}")
+    for size, length in 6 * [*itertools.product((1, 2, 3, 5), (0, 1, 2, 3, 7, 31, 64))]:
+        tokens = [draw(generator, 0, size - 1) for _ in range(length)]
+        pair = draw(generator, 0, size - 1), draw(generator, 0, size - 1)
+        cases.append((tokens, pair, draw(generator, 0, size)))
+    expected = [joined(*case) for case in cases]
+    for found, right, (tokens, pair, _) in zip(in_turn(merge, *cases), expected, cases, strict=True):
+        same(found, right, f"joining {pair} in {tokens}")
 
 
 @checks("bpe.merge")
@@ -171,11 +174,11 @@ def it_agrees_with_looking_at_each_place(split_special, generator):
     marks = ["<|end|>", "<|end|>.", "<|", ".*", "[x]", "\\d", "für", "🙂", " ", "a"]
     scraps = [*marks, "<|en", "d|>", "b", "\n", "1", "x", "Für"]
     cases = []
-    for size in (0, 1, 2, 4, len(marks)):
-        for length in (0, 1, 3, 12, 40):
-            order = torch.randperm(len(marks), generator=generator).tolist()
-            special = [marks[i] for i in order[:size]]
-            text = "".join(scraps[draw(generator, 0, len(scraps) - 1)] for _ in range(length))
-            cases.append((text, special))
-    for text, special in cases:
-        same(split_special(text, special), parted(text, special), f"the parts of {text!r} with {special}")
+    for size, length in 6 * [*itertools.product((0, 1, 2, 4, len(marks)), (0, 1, 3, 12, 40))]:
+        order = torch.randperm(len(marks), generator=generator).tolist()
+        special = [marks[i] for i in order[:size]]
+        text = "".join(scraps[draw(generator, 0, len(scraps) - 1)] for _ in range(length))
+        cases.append((text, special))
+    expected = [parted(*case) for case in cases]
+    for found, right, (text, special) in zip(in_turn(split_special, *cases), expected, cases, strict=True):
+        same(found, right, f"the parts of {text!r} with {special}")
