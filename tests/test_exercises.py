@@ -2,6 +2,7 @@
 import functools
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import types
@@ -14,7 +15,7 @@ from autograder.suites import SUITES, checks_of, run, run_one
 from autograder.table import chapters, exercise, exercises
 from tests.alternatives import alternatives_of
 from tests.conftest import ROOT
-from tests.kill_matrix import matrix
+from tests.kill_matrix import caught_by, matrix
 from tests.mutants import mutants_of
 
 MODULES = [c.module for c in chapters().values()]
@@ -137,6 +138,20 @@ def test_every_alternative_passes(name, suite):
                 run(checks_of(name, suite), one.implementation)
             except Exception as error:
                 raise AssertionError(f"{one.idea} is right but was refused: {error}") from error
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_no_secret_lets_a_mistake_pass_or_refuses_a_right_answer(name, monkeypatch):
+    """What the hidden checks draw must not matter. `SECRETS=100`, by hand, looks at more than a few."""
+    module, found = exercise(name).module, checks_of(name, "hidden")
+    mistakes = [m for m in mutants_of(module) if m.exercise == name]
+    right = [a.implementation for a in alternatives_of(module) if a.exercise == name] + [reference(name)]
+    for number in range(int(os.environ.get("SECRETS", "2"))):
+        monkeypatch.setenv("AUTOGRADER_SECRET", f"secret {number}")
+        for implementation in right:
+            run(found, implementation)
+        passed = [m.form for m in mistakes if not caught_by(m.implementation, name, "hidden")]
+        assert not passed, f"secret {number} lets {passed} pass"
 
 
 class Replay:
