@@ -23,6 +23,10 @@ class Far:
         """Make a module of it whose numbers are 0, but for those given and the gains of its norms."""
         raise NotImplementedError
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Its parameters by name, without their values."""
+        raise TypeError("your code gave no module, so there are no parameters")
+
 
 def in_turn(function: Any, *calls: tuple) -> list:
     """Call a function for each tuple of arguments, in order; give what came.
@@ -70,3 +74,12 @@ def zeroed(layer: Any, given: Mapping[str, torch.Tensor], *args: Any, **kwargs: 
     }
     made.load_state_dict(state | {name.replace("__", "."): value for name, value in given.items()})
     return made.eval()
+
+
+def weights_of(module: Any) -> dict[str, torch.Tensor]:
+    """A module's parameters by name, to take gradients with respect to them: do not look at their values.
+
+    Args:
+        module: one of a learner's, here or in another process, which then need not send what nobody looks at.
+    """
+    return module.weights() if isinstance(module, Far) else dict(module.named_parameters())

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.testing import assert_close
 
-from autograder.calls import in_turn, loaded, zeroed
+from autograder.calls import in_turn, loaded, weights_of, zeroed
 from autograder.engine import remote
 from autograder.engine.judge import Session
 from autograder.engine.sandbox import TIERS
@@ -183,6 +183,25 @@ def test_several_calls_cross_at_once(session, child):
         in_turn(child("causal_mask"), (2,), (0,))
     with pytest.raises(RuntimeError, match="Missing key"):
         loaded(child("Layer"), {"qkv.weight": state["qkv.weight"]}, 6, 2)
+
+
+@pytest.mark.parametrize("where", ["far", "here"])
+def test_gradients_of_weights_need_not_their_values(session, child, where, monkeypatch):
+    messages, ask = [], session.ask
+    monkeypatch.setattr(session, "ask", lambda tree, tensors: messages.append(tree[0]) or ask(tree, tensors))
+    torch.manual_seed(3)
+    local = engine_learner.Layer(6, 2).double()
+    x, state = normal(2, 3, 6, grad=False), local.state_dict()
+    layer = loaded(child("Layer") if where == "far" else engine_learner.Layer, state, 6, 2)
+    found = weights_of(layer)
+    gradients = torch.autograd.grad(layer(x).sum(), list(found.values()))
+    expected = torch.autograd.grad(local(x).sum(), list(local.parameters()))
+    assert list(found) == list(state)
+    assert_close(gradients, expected)
+    assert messages == (["call", "call", "call", "vjp"] if where == "far" else [])  # the file, the layer, its call
+    assert_close(dict(layer.named_parameters())["out.bias"].detach(), state["out.bias"])
+    with pytest.raises(TypeError, match="no module"):
+        weights_of(child("Tokenizer")(["a"]))
 
 
 def test_in_one_process_steps_are_just_done():

@@ -118,6 +118,10 @@ class RemoteModule(Remote):
         """The mirrors of its parameters."""
         return iter(self._values().values())
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The mirrors as they are, for gradients."""
+        return dict(self._mirrors)
+
     def _values(self) -> dict[str, nn.Parameter]:
         """The mirrors with their values, which are fetched when somebody looks for the first time."""
         if not self._shown:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from autograder.calls import in_turn, loaded
+from autograder.calls import in_turn, loaded, weights_of
 from autograder.checks import checks, same
 
 F64 = torch.float64
@@ -344,7 +344,7 @@ def compare_layers(MultiHeadAttention, state: State, n_heads: int, cases: list[C
     ))  # fmt: skip
     for case, out, true in zip(cases, outs, expected, strict=True):
         same(out, true, case.hint)
-    names, parameters = zip(*layer.named_parameters(), strict=True)
+    names, parameters = zip(*weights_of(layer).items(), strict=True)
     true_names, true_parameters = zip(*peer.named_parameters(), strict=True)
     cotangents = [case.cotangent for case in cases]
     found = gradients([*zip(outs, cotangents, strict=True)], [*itertools.chain(*inputs), *parameters])

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.calls import loaded
+from autograder.calls import loaded, weights_of
 from autograder.checks import checks, same
 
 F64 = torch.float64
@@ -81,7 +81,7 @@ def the_block_agrees_with_torch(Block, generator):
         expected, out = peer(right, src_mask=future(length)), block(left)
         hint = f"batch {batch}, T {length}, width {width}, {heads} heads, d_ff {d_ff}"
         same(out, expected, hint)
-        names, weights = zip(*block.named_parameters(), strict=True)
+        names, weights = zip(*weights_of(block).items(), strict=True)
         found = torch.autograd.grad(out, [left, *weights], cotangent, allow_unused=True, materialize_grads=True)
         (true,) = torch.autograd.grad(expected, right, cotangent, retain_graph=True)
         same(found[0], true, f"{hint} (gradient of x)")

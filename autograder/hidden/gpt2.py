@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.calls import loaded
+from autograder.calls import loaded, weights_of
 from autograder.checks import checks, raises, same
 
 F64 = torch.float64
@@ -107,7 +107,7 @@ def it_agrees_with_torch(Block, generator):
         hint = f"batch {batch}, T {length}, width {width}, {heads} heads, inner width {inner}"
         out, expected = layer(leaf), causal(peer, theirs)
         same(out, expected, hint)
-        names, parameters = zip(*layer.named_parameters(), strict=True)
+        names, parameters = zip(*weights_of(layer).items(), strict=True)
         found = torch.autograd.grad(out, [leaf, *parameters], cotangent)
         expected.backward(cotangent)
         same(found[0], theirs.grad, f"{hint} (gradient of x)")
@@ -192,7 +192,7 @@ def gradients_reach_the_shared_embedding_twice(GPT2, generator):
     tokens, cotangent = torch.randint(shape[3], (3, 5), generator=generator), normal(generator, 3, 5, shape[3])
     leaves = {name: t.clone().requires_grad_() for name, t in state.items() if not name.startswith("blocks")}
     true = torch.autograd.grad(oracle(state | leaves, shape, tokens), list(leaves.values()), cotangent)
-    named = dict(model.named_parameters())
+    named = weights_of(model)
     found = torch.autograd.grad(model(tokens), [named[name] for name in leaves], cotangent)
     for name, actual, expected in zip(leaves, found, true, strict=True):
         same(actual, expected, f"the gradient of {name}: the token embedding serves twice, and both uses count")

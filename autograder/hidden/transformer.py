@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from autograder.calls import loaded
+from autograder.calls import loaded, weights_of
 from autograder.checks import checks, same
 
 F64 = torch.float64
@@ -63,7 +63,7 @@ def layer_norm_agrees_with_torch(LayerNorm, generator):
         out = layer(leaf)
         hint = f"shape {tuple(x.shape)}, ε = {epsilon}"
         same(out, expected, hint, atol=1e-8)
-        by_name = dict(layer.named_parameters())
+        by_name = weights_of(layer)
         found = torch.autograd.grad(out, [leaf, by_name["weight"], by_name["bias"]], cotangent)
         same(list(found), list(true), f"{hint} (gradients of x, weight, bias)", rtol=1e-7, atol=1e-7)
 
@@ -175,7 +175,7 @@ def compare_decoders(DecoderLayer, state: State, heads: int, inner: int, norm_fi
     found = torch.autograd.grad(out, leaves, cotangent, retain_graph=True)
     true = torch.autograd.grad(expected, peers, cotangent, retain_graph=True)
     same(list(found), list(true), f"{hint} (gradients of x and memory)", rtol=1e-7, atol=1e-8)
-    names, parameters = zip(*layer.named_parameters(), strict=True)
+    names, parameters = zip(*weights_of(layer).items(), strict=True)
     found = torch.autograd.grad(out, parameters, cotangent, allow_unused=True, materialize_grads=True)
     renamed = decoder_state(dict(zip(names, found, strict=True)))
     names, parameters = zip(*peer.named_parameters(), strict=True)
