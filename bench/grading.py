@@ -4,16 +4,18 @@ The submissions are copies of the solved attention chapter, each with a comment 
 taken from a record. Each command runs for a few submissions, then for many more, the two ways in turn: the
 difference is what a submission costs, the rest is what starting the command costs. The engine gets five times as many
 more, else what a start costs now and then would hide what a submission does. Of several rounds the median counts.
+The same for an assignment of a single exercise, because what checks compute differs much from exercise to exercise.
 """
 import os
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.machine import cpu_seconds
 
-CHAPTER, FEW = "05_attention", 2
+CHAPTER, FEW, ONE = "05_attention", 2, ("attention.attend",)
 COUNT, ROUNDS = int(os.environ.get("BENCH_SUBMISSIONS", "12")), int(os.environ.get("BENCH_ROUNDS", "3"))
 MORE = {"plain": COUNT, "engine": 5 * COUNT}
 LINES = {
@@ -25,7 +27,7 @@ LINES = {
 }
 
 
-def checks_alone(rounds: int = 10) -> float:
+def checks_alone(names: Sequence[str], rounds: int = 10) -> float:
     """CPU-seconds of the same checks in one process, on the reference, with no isolation at all: what is the least."""
     import importlib
 
@@ -33,11 +35,10 @@ def checks_alone(rounds: int = 10) -> float:
     from autograder.suites import SUITES, checks_of, run
     from autograder.table import exercise
     from tests.conftest import ROOT
-    from tests.course_kit import NAMES
 
     start = 0.0
     for number in range(rounds + 1):
-        for name in NAMES:
+        for name in names:
             row = exercise(name)
             implementation = getattr(importlib.import_module(f"gptlib.{row.module}"), row.function)
             for suite in SUITES:
@@ -48,7 +49,7 @@ def checks_alone(rounds: int = 10) -> float:
     return (time.process_time() - start) / rounds
 
 
-def questions(source: Path, rounds: int = 10) -> dict[str, float]:
+def questions(source: Path, names: Sequence[str], rounds: int = 10) -> dict[str, float]:
     """CPU-seconds of all grade cells of one submission in a warm tier T1: judge, and children with their zygote.
 
     Each has the files that an assignment is run with, those of the course's `source` folder, and a solution.
@@ -58,7 +59,7 @@ def questions(source: Path, rounds: int = 10) -> dict[str, float]:
     from autograder.engine.sandbox import Limits, Zygote
     from autograder.suites import SUITES
     from tests.conftest import ROOT
-    from tests.course_kit import NAMES, SOLVED
+    from tests.course_kit import SOLVED
 
     given = dict(intake.given(source))
     zygote, seat = Zygote("T1"), Seat()
@@ -68,7 +69,7 @@ def questions(source: Path, rounds: int = 10) -> dict[str, float]:
         start = time.process_time()
         for number in range(rounds + 1):
             files = given | {"gptlib/attention.py": f"{SOLVED}# {number}\n"}
-            for name in NAMES:
+            for name in names:
                 for suite in SUITES:
                     found = grade(zygote, Question(name, suite, files, f"{number}"), Limits(), "s", hidden, seat)
                     assert found.passed, found.message
@@ -98,22 +99,30 @@ def spent(zygote) -> float:
 
 def measure() -> dict:
     """Grade the same submissions both ways, each in a course of its own, and give feedback; the median of rounds."""
+    from tests.course_kit import NAMES
+
+    counts = {"rounds": ROUNDS} | {f"{way}_submissions": count for way, count in MORE.items()}
+    return counts | assignment(NAMES) | {"one_exercise": assignment(ONE)}
+
+
+def assignment(names: Sequence[str]) -> dict[str, float]:
+    """The numbers of an assignment of these exercises."""
     from tests.course_kit import Term
 
     with tempfile.TemporaryDirectory() as home:
         terms = {way: Term(Path(home) / way) for way in LINES}
         for term in terms.values():
+            term.set_exercises(names)
             term.run(f"python -m autograder course --out {term.course}")
             term.run(f"nbgrader generate_assignment {CHAPTER}", term.course)
-        rounds = [one_round(terms, number) for number in range(ROUNDS)]
-    counts = {"rounds": ROUNDS} | {f"{way}_submissions": count for way, count in MORE.items()}
+        rounds = [one_round(terms, names, number) for number in range(ROUNDS)]
     found = {name: round(statistics.median(one[name] for one in rounds), 4) for name in rounds[0]}
     whole = {way: found[f"{way}_grade"] + found[f"{way}_feedback"] for way in LINES}
     found["cells_ratio"] = round(found["plain_grade"] / (found["cells_judge"] + found["cells_children"]), 4)
-    return counts | found | {"whole_ratio": round(whole["plain"] / whole["engine"], 4)}
+    return found | {"whole_ratio": round(whole["plain"] / whole["engine"], 4)}
 
 
-def one_round(terms: dict, number: int) -> dict[str, float]:
+def one_round(terms: dict, names: Sequence[str], number: int) -> dict[str, float]:
     """What a submission costs, and what starting a command does, each way."""
     used: dict = {}
     found: dict[str, float] = {}
@@ -130,8 +139,9 @@ def one_round(terms: dict, number: int) -> dict[str, float]:
             few, many = used[way, what, True], used[way, what, False]
             each = (many - few) / (MORE[way] + again - FEW)
             found |= {f"{way}_{what}": each, f"{way}_{what}_start": few - pages * each}
-    cells = questions(terms["engine"].course / "source" / CHAPTER)
-    return found | {f"cells_{part}": seconds for part, seconds in cells.items()} | {"checks_alone": checks_alone()}
+    cells = questions(terms["engine"].course / "source" / CHAPTER, names)
+    found |= {f"cells_{part}": seconds for part, seconds in cells.items()}
+    return found | {"checks_alone": checks_alone(names)}
 
 
 def hand_in(term, learner: str) -> None:

@@ -24,7 +24,7 @@ def setup_time(found: dict) -> str:
 
 def grading(found: dict) -> str:
     """What a submission costs, plain nbgrader beside the engine."""
-    n = found["numbers"]
+    n, n1 = found["numbers"], found["numbers"]["one_exercise"]
     cells = n["cells_judge"] + n["cells_children"]
     whole = {way: n[f"{way}_grade"] + n[f"{way}_feedback"] for way in ("plain", "engine")}
     return (
@@ -41,7 +41,11 @@ def grading(found: dict) -> str:
         f"{n['plain_feedback'] / n['engine_feedback']:.1f} |\n"
         f"| grading and feedback | {whole['plain']:.2f} | {whole['engine']:.2f} | {n['whole_ratio']:.1f} |\n"
         f"| start of the two commands, once | {n['plain_grade_start'] + n['plain_feedback_start']:.1f} | "
-        f"{n['engine_grade_start'] + n['engine_feedback_start']:.1f} | |\n\n"
+        f"{n['engine_grade_start'] + n['engine_feedback_start']:.1f} | |\n"
+        f"| an assignment of one exercise, `attend`: running its 2 grade cells | {n1['plain_grade']:.2f} | "
+        f"{n1['cells_judge'] + n1['cells_children']:.2f} | {n1['cells_ratio']:.1f} |\n"
+        f"| the same: grading and feedback | {n1['plain_grade'] + n1['plain_feedback']:.2f} | "
+        f"{n1['engine_grade'] + n1['engine_feedback']:.2f} | {n1['whole_ratio']:.1f} |\n\n"
         f"The median of {n['rounds']} rounds with {n['plain_submissions']} and {n['engine_submissions']} submissions, "
         "the two ways in turn (`python -m bench grading`), on "
         f"{place(found)}, at a load of {found['load']:.1f}. Other work on the machine makes both columns larger. "

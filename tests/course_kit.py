@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autograder import course_config
@@ -204,7 +204,7 @@ class Term:
             path = self.course / "course.toml"
             path.write_text(re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text("utf-8")), "utf-8")
 
-    def set_exercises(self, names: tuple[str, ...]) -> None:
+    def set_exercises(self, names: Sequence[str]) -> None:
         """Write a course.toml that sets these exercises of the chapter and nothing else."""
         path = self.course / "course.toml"
         course_config.write_template(path)
