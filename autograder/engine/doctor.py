@@ -25,8 +25,8 @@ ADVICE = """\
 How to get T1: use Linux; install bubblewrap (on Debian and Ubuntu: apt-get install bubblewrap libseccomp2); and let
 ordinary users make namespaces. Where the kernel refuses them (most containers; Ubuntu 24.04 and later, while
 `sysctl kernel.apparmor_restrict_unprivileged_userns` says 1), allow them, or grade in a virtual machine."""
-MORE = """T1 holds without them. They count what the limits of a process leave out; where systemd runs, an
-    ordinary user has them by `systemd-run --user --scope -p Delegate=yes python -m autograder grade …`."""
+MORE = """T1 holds without them. They count what the limits of a process leave out. Where systemd runs, the command
+    `systemd-run --user --scope -p Delegate=yes python -m autograder grade …` has them (root: without --user)."""
 
 
 @functools.cache
