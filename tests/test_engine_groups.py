@@ -12,7 +12,7 @@ from autograder.engine.judge import Ended, Session
 from autograder.engine.sandbox import Gone, Limits, Zygote
 
 SOURCE = {"gptlib/__init__.py": "", "gptlib/m.py": '''
-import mmap, os, time
+import os, time
 
 def many(n):
     made = 0

@@ -164,10 +164,8 @@ def reap(pid: int) -> dict:
         time.sleep(0.002)
     with contextlib.suppress(OSError):
         os.killpg(pid, signal.SIGKILL)  # in T0: what the child left behind in its group
-    usage = done[2]
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    cpu = usage.ru_utime + usage.ru_stime
-    return {"status": os.waitstatus_to_exitcode(done[1]), "killed": killed, "cpu": cpu, "peak": peak}
+    cpu = done[2].ru_utime + done[2].ru_stime
+    return {"status": os.waitstatus_to_exitcode(done[1]), "killed": killed, "cpu": cpu}
 
 
 def warm() -> None:

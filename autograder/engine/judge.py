@@ -182,7 +182,7 @@ class Session(Peer):
             self.used = self.zygote.ask({"reap": self.pid})
         finally:
             os.close(self.reader)
-            self.used = self.used or {"cpu": 0.0, "peak": 0}  # a second call finds nothing left to close
+            self.used = self.used or {"cpu": 0.0}  # a second call finds nothing left to close
             if self.folder:
                 shutil.rmtree(self.folder, ignore_errors=True)
         return self.used

@@ -199,7 +199,7 @@ def voter(CachedGPT2, n_layers: int = 1, size: int | None = None, window: int | 
         f"{last}.output.weight": 1e6 * torch.eye(2, dtype=F64),
         "model.final_norm.weight": real([1 / 2000, 1 / 2000]),
     }
-    numbers |= {f"model.{name.replace('__', '.')}": tensor for name, tensor in given.items()}
+    numbers |= {f"model.{name}": tensor for name, tensor in given.items()}
     return zeroed(CachedGPT2, numbers, VOTE | {"n_layers": n_layers}, size, window)
 
 
