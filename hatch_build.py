@@ -1,4 +1,4 @@
-"""What a wheel holds: the complete library, generated from solutions/; an editable install shows the stubs."""
+"""What a wheel holds: the complete library, from solutions/ and what is given; an editable install shows the stubs."""
 import sys
 import tempfile
 from pathlib import Path

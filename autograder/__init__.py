@@ -12,7 +12,7 @@ def check(name: str, suite: str = "visible") -> None:
 def _load_magics() -> None:
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is not None:
-        from autograder import magics
+        from autograder.learner import magics
 
         magics.load(shell)
 

@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 COMMANDS = {
-    "status": "autograder.progress:main",
-    "solution": "autograder.workbench:solution",
-    "fill": "autograder.workbench:fill",
-    "reset": "autograder.workbench:reset",
-    "update": "autograder.update:main",
-    "submit": "autograder.submit:main",
-    "course": "autograder.course:main",
+    "status": "autograder.learner.progress:main",
+    "solution": "autograder.learner.workbench:solution",
+    "fill": "autograder.learner.workbench:fill",
+    "reset": "autograder.learner.workbench:reset",
+    "update": "autograder.learner.update:main",
+    "submit": "autograder.learner.submit:main",
+    "course": "autograder.course.write:main",
     "collect": "autograder.engine.collect:main",
     "grade": "autograder.engine.grading:main",
     "capstone": "autograder.engine.capstone:main",
@@ -20,10 +20,10 @@ COMMANDS = {
     "similarity": "autograder.review.similarity:main",
     "lms": "autograder.review.lms:main",
     "doctor": "autograder.engine.doctor:main",
-    "leaks": "autograder.course:leaks_main",
-    "formgrader": "autograder.formgrader:main",
+    "leaks": "autograder.course.write:leaks_main",
+    "formgrader": "autograder.course.formgrader:main",
     "strip": "autograder.strip:main",
-    "fingerprints": "tests.fingerprints:main",
+    "fingerprints": "autograder.fingerprints.generate:main",
 }
 
 

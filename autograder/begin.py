@@ -63,7 +63,7 @@ def begin() -> None:
 
 
 def _magics() -> None:
-    from autograder import magics
+    from autograder.learner import magics
 
     magics.load()
 
@@ -118,7 +118,7 @@ def _colab(folder: Path) -> None:
 
 def _progress() -> None:
     try:
-        from autograder.progress import status
+        from autograder.learner.progress import status
     except ImportError:
         return
     status()

@@ -1,13 +1,14 @@
-"""Turn the reference modules of solutions/ into stubs, or into the complete library.
+"""Turn the modules of solutions/ into stubs, or with the given files of gptlib/ into the complete library.
 
 A solution region lies between the lines `# BEGIN SOLUTION` and `# END SOLUTION`, inside one function
 or method. The exercise is named after the module and the outermost function or class.
 """
 import ast
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+from autograder import given
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
@@ -61,43 +62,66 @@ def functions(tree: ast.AST, outer: str = "") -> Iterator[tuple[str, range]]:
             yield from functions(node, f"{outer}{node.name}.")
 
 
-def generate(transform: Callable[[str, str], str], target: Path, source: Path = ROOT / "solutions") -> list[Path]:
-    """Write `transform(text, module)` of each module of `source` to `target`, and copy what is no module.
+def modules(source: Path = ROOT / "solutions") -> dict[str, str]:
+    """The text of every module that learners write, with its markers, by name."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(source.glob("*.py"))}
 
-    Only files whose text changes are written, so that a running kernel's autoreload stays quiet.
-    """
-    written = []
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(source.glob("*.py")):
-        text = transform(path.read_text(encoding="utf-8"), path.stem)
-        goal = target / path.name
-        if not goal.exists() or goal.read_text(encoding="utf-8") != text:
-            goal.write_text(text, encoding="utf-8")
-            written.append(goal)
-    for path in sorted((source / "js").glob("*.*")):
-        goal = target / "js" / path.name
-        if not goal.exists() or goal.read_bytes() != path.read_bytes():
-            goal.parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, goal)
-            written.append(goal)
-    for path in (*target.glob("*.py"), *target.glob("js/*")):
-        if not (source / path.relative_to(target)).exists():
+
+def write_stubs(target: Path = ROOT / "gptlib", source: Path = ROOT / "solutions") -> list[Path]:
+    """Write the stub of each module to `target`, remove stubs whose module is gone, and list what changed."""
+    stubs = {f"{name}.py": strip(text, name).encode() for name, text in modules(source).items()}
+    written = _write(stubs, target)
+    for path in target.glob("*.py"):
+        if path.name not in stubs and path.name != "__init__.py":
             path.unlink()
     return written
 
 
+def write_library(target: Path, transform: Callable[[str, str], str], root: Path = ROOT) -> list[Path]:
+    """Write a whole gptlib to `target`: the given files, and `transform(text, name)` of each module.
+
+    Raises:
+        Edited: a given file is not as the course has it.
+    """
+    made = {f"{name}.py": transform(text, name).encode() for name, text in modules(root / "solutions").items()}
+    found = {**given.files(root), **made}
+    written = _write(found, target)
+    for path in target.rglob("*.*"):
+        if path.is_file() and "__pycache__" not in path.parts and path.relative_to(target).as_posix() not in found:
+            path.unlink()
+    return written
+
+
+def _write(files: Mapping[str, bytes], target: Path) -> list[Path]:
+    """Write files; only those whose content changes, so that a running kernel and caches stay quiet."""
+    written = []
+    for name, data in files.items():
+        goal = target / name
+        if not goal.exists() or goal.read_bytes() != data:
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            goal.write_bytes(data)
+            written.append(goal)
+    return written
+
+
 def build_reference(target: Path = ROOT / "build" / "reference" / "gptlib") -> Path:
-    """Write the complete library (markers off); return the folder to put on PYTHONPATH."""
-    generate(lambda text, module: reference(text), target)
+    """Write the complete library (markers off); return the folder to put on PYTHONPATH.
+
+    Raises:
+        Edited: a given file is not as the course has it.
+    """
+    write_library(target, lambda text, module: reference(text))
     return target.parent
 
 
 def main(argv: list[str]) -> int:
-    """Generate gptlib/ (the stubs) and build/reference/gptlib (the complete library) from solutions/."""
+    """Generate the stubs in gptlib/ and the complete library in build/reference from solutions/ and what is given."""
     if argv:
         print(f"strip takes no argument, got {' '.join(argv)}")
         return 2
-    for path in generate(strip, ROOT / "gptlib"):
+    for path in write_stubs():
         print(f"wrote {path.relative_to(ROOT)}")
+    if given.write_list():
+        print(f"wrote {given.LIST}")
     print(f"reference: {build_reference()}")
     return 0

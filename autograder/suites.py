@@ -1,4 +1,4 @@
-"""Find the checks of an exercise and run them on any implementation: a learner's, the reference or a mutant."""
+"""Find the checks of an exercise and run them on any implementation: a learner's, the reference, a mistake."""
 import functools
 import hashlib
 import hmac

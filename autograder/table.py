@@ -1,4 +1,18 @@
-"""The table of chapters and exercises, read from exercises.toml."""
+"""The table of chapters and exercises: what is taught where, what it is worth and how long it takes.
+
+It is read from `exercises/`, one file a module. An exercise's name joins its stub, reference, checks, mistakes,
+alternatives, notebook cells and points. A file says:
+
+    chapter, title    of the chapter: the stem of its file, and its heading
+    requires          modules of earlier chapters that this one uses
+    ["module.name"]   one table an exercise:
+      visible, hidden         points of its two grade cells
+      minutes                 how long it takes
+      difficulty, importance  1 to 3
+      see                     the label of the section that teaches it
+      forbids, because        library names that would do its work, "package" or "package.words" in any spelling;
+                              instructors see a flag with the sentence, and no point is taken (`policies`)
+"""
 import difflib
 import functools
 import re
@@ -6,7 +20,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-FILE = Path(__file__).with_name("exercises.toml")
+FOLDER = Path(__file__).with_name("exercises")
 
 
 @dataclass(frozen=True)
@@ -71,15 +85,28 @@ class Chapter:
 @functools.cache
 def chapters() -> dict[str, Chapter]:
     """Read the table: chapters in book order, by the stem of their file."""
-    found = {}
-    for name, row in tomllib.loads(FILE.read_text(encoding="utf-8")).items():
-        exercises = tuple(Exercise(name=e, chapter=name, **values) for e, values in row["exercises"].items())
-        for exercise in exercises:
-            if exercise.module != row["module"]:
-                raise ValueError(f"{name}: exercise {exercise.name} must be of module {row['module']}")
-        requires = tuple(row.get("requires", ()))
-        found[name] = Chapter(name, row["module"], row["title"], requires, exercises)
-    return dict(sorted(found.items()))
+    found = [read(path) for path in FOLDER.glob("*.toml")]
+    return {chapter.name: chapter for chapter in sorted(found, key=lambda chapter: chapter.name)}
+
+
+def read(path: Path) -> Chapter:
+    """Read the file of one module.
+
+    Raises:
+        ValueError: an exercise is of another module, or a value is not what it may be.
+    """
+    row = tomllib.loads(path.read_text(encoding="utf-8"))
+    name, title, requires = row.pop("chapter"), row.pop("title"), tuple(row.pop("requires"))
+    exercises = tuple(Exercise(name=e, chapter=name, **values) for e, values in row.items())
+    for exercise in exercises:
+        if exercise.module != path.stem:
+            raise ValueError(f"{path.name}: exercise {exercise.name} must be of module {path.stem}")
+    return Chapter(name, path.stem, title, requires, exercises)
+
+
+def path_of(module: str) -> Path:
+    """The file of a module's exercises."""
+    return FOLDER / f"{module}.toml"
 
 
 def exercises() -> dict[str, Exercise]:

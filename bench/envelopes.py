@@ -12,14 +12,17 @@ from typing import Any
 from bench.machine import machine
 
 ROOT = Path(__file__).parents[1]
-BANDS = ROOT / "solutions" / "js" / "capstone_envelopes.json"
+BANDS = ROOT / "gptlib" / "capstone" / "gpt_envelopes.json"
 
 
 def one(name: str, seed: int, tokens: Path) -> tuple[list[dict[str, Any]], float]:
     """Train one seed of a preset; give its rows and its seconds: of computing on a CPU, of waiting on a GPU."""
     import torch
 
-    from gptlib import capstone_gpt, devices, gpt2, token_files
+    from gptlib import gpt2
+    from gptlib.capstone import gpt as capstone_gpt
+    from gptlib.data import token_files
+    from gptlib.training import devices
 
     chosen = capstone_gpt.preset(name).but(seed=seed, checkpoint_every=0)
     config = chosen.config(token_files.read_meta(tokens)["vocab_size"])
@@ -40,7 +43,8 @@ def main(argv: list[str]) -> int:
     chosen = parser.parse_args(argv)
     import torch
 
-    from gptlib import capstone_gpt, envelopes
+    from gptlib.capstone import envelopes
+    from gptlib.capstone import gpt as capstone_gpt
 
     tokens = capstone_gpt.prepare(capstone_gpt.preset(chosen.preset), chosen.tokens)
     runs, times = [], []

@@ -37,7 +37,8 @@ def models(name: str) -> tuple:
     """Our model, in float32, with drawn weights, and transformers' with the same."""
     import transformers
 
-    from gptlib import gpt2, gpt2_weights
+    from gptlib import gpt2
+    from gptlib.weights import gpt2 as gpt2_weights
 
     transformers.utils.logging.set_verbosity_error()
     layers, width, heads, vocabulary = SHAPES[name]
@@ -54,7 +55,8 @@ def models(name: str) -> tuple:
 
 def setting(own: torch.nn.Module, theirs: torch.nn.Module, batch: int, more: int, rounds: int) -> dict:
     """All peers on one shape and batch, in turns."""
-    from gptlib import fast_decode, kv_cache
+    from gptlib import kv_cache
+    from gptlib.inference import fast_decode
 
     prompt = torch.randint(own.config.vocab_size, (batch, PROMPT), generator=torch.Generator().manual_seed(1))
     half = torch.bfloat16
@@ -142,7 +144,7 @@ def floor(weights: list[Tensor], batch: int, more: int) -> float:
 
 def by_length(own: torch.nn.Module, tokens: int, rounds: int) -> dict[str, float]:
     """CPU milliseconds of our steps behind 64 and behind 512 tokens, in turns."""
-    from gptlib import fast_decode
+    from gptlib.inference import fast_decode
 
     lengths = (64, 512)
     text = torch.randint(own.config.vocab_size, (1, max(lengths)), generator=torch.Generator().manual_seed(2))

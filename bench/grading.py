@@ -59,7 +59,7 @@ def questions(source: Path, names: Sequence[str], rounds: int = 10) -> dict[str,
     from autograder.engine.sandbox import Limits, Zygote
     from autograder.suites import SUITES
     from tests.conftest import ROOT
-    from tests.course_kit import SOLVED
+    from tests.grading.course_kit import SOLVED
 
     given = dict(intake.given(source))
     zygote, seat = Zygote("T1"), Seat()
@@ -99,7 +99,7 @@ def spent(zygote) -> float:
 
 def measure() -> dict:
     """Grade the same submissions both ways, each in a course of its own, and give feedback; the median of rounds."""
-    from tests.course_kit import NAMES
+    from tests.grading.course_kit import NAMES
 
     counts = {"rounds": ROUNDS} | {f"{way}_submissions": count for way, count in MORE.items()}
     return counts | assignment(NAMES) | {"one_exercise": assignment(ONE)}
@@ -107,7 +107,7 @@ def measure() -> dict:
 
 def assignment(names: Sequence[str]) -> dict[str, float]:
     """The numbers of an assignment of these exercises."""
-    from tests.course_kit import Term
+    from tests.grading.course_kit import Term
 
     with tempfile.TemporaryDirectory() as home:
         terms = {way: Term(Path(home) / way) for way in LINES}
@@ -146,7 +146,7 @@ def one_round(terms: dict, names: Sequence[str], number: int) -> dict[str, float
 
 def hand_in(term, learner: str) -> None:
     """Hand in a solved chapter with a comment of its own."""
-    from tests.course_kit import module, solve
+    from tests.grading.course_kit import module, solve
 
     def work(folder):
         solve(folder)

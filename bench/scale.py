@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from autograder import course_config
+from autograder.course import config as course_config
 from bench.machine import cpu_seconds
 
 CHAPTER, ONE = "05_attention", "attention.causal_mask"
@@ -26,7 +26,7 @@ CHAPTER, ONE = "05_attention", "attention.causal_mask"
 
 def hand_in(course: Path, count: int) -> None:
     """Write so many submissions."""
-    from tests.course_kit import SOLVED
+    from tests.grading.course_kit import SOLVED
 
     book = course / "release" / CHAPTER / f"{CHAPTER}.ipynb"
     for i in range(count):
@@ -90,7 +90,7 @@ def one(course: Path, env: dict[str, str], count: int) -> dict:
 
 
 def measure(options: Sequence[str] = ()) -> list[dict]:
-    from tests.course_kit import Term
+    from tests.grading.course_kit import Term
 
     parser = argparse.ArgumentParser(prog="python -m bench scale", description=__doc__)
     parser.add_argument("--submissions", type=int, nargs="*", default=[100], help="with all exercises")

@@ -31,7 +31,7 @@ ARCHIVES = ("path_out", "zip_bomb", "links_in_a_tar", "locked", "the_same_name_t
 @functools.cache
 def hostile_code() -> dict[str, dict]:
     """The hostile suite's cases that run in this batch: those that end by a limit, a crash or a wrong answer."""
-    from tests.test_engine_hostile import CASES
+    from tests.hostile.test_hostile import CASES
 
     return {name: case for name, case in CASES.items() if "T1" in case.get("tiers", ["T1"]) and "wall" not in case}
 
@@ -41,7 +41,7 @@ class Batch:
 
     def __init__(self, home: Path, count: int, seed: int, quick: bool) -> None:
         from autograder.engine import doctor
-        from tests.course_kit import Term
+        from tests.grading.course_kit import Term
 
         self.term, self.rng, self.count = Term(home), random.Random(seed), count
         self.course, self.tier = self.term.course, doctor.best()
@@ -71,7 +71,7 @@ class Batch:
 
     def hand_in(self, learner: str, kind: str) -> None:
         """Write one submission."""
-        from tests.course_kit import SOLVED, module
+        from tests.grading.course_kit import SOLVED, module
         from tests.hostile.archives import CASES
 
         family, _, name = kind.partition(" ")
@@ -85,11 +85,11 @@ class Batch:
         shutil.copy(self.course / "release" / CHAPTER / f"{CHAPTER}.ipynb", folder)
         module(folder).write_text(f"{SOLVED}\n# {learner}\n", "utf-8")
         if family == "code":
-            from tests.test_engine_hostile import files_of
+            from tests.hostile.test_hostile import files_of
 
             module(folder).write_text(files_of(hostile_code()[name])["gptlib/attention.py"] + f"# {learner}\n", "utf-8")
         elif family == "refused":
-            from tests import test_engine_course
+            from tests.grading import test_engine_course
 
             getattr(test_engine_course, name)(folder)
 
@@ -227,7 +227,7 @@ def under_fire(batch: Batch, course: Path, killer: Killer, *more: str, most: int
 
 def survive(count: int, seed: int = 0, quick: bool = False, kills: int = 5, every: float = 5.0) -> dict:
     """Grade a batch in peace and under fire; give counts, and what differs."""
-    from tests.postgres import Postgres, tools
+    from tests.grading.postgres import Postgres, tools
 
     with tempfile.TemporaryDirectory() as place:
         home = Path(place)

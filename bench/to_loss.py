@@ -36,7 +36,7 @@ class Peer:
     """nanoGPT, trained by its recipe."""
 
     def __init__(self, path: Path, seed: int) -> None:
-        from gptlib.optimizer import learning_rate
+        from gptlib.training.optimizer import learning_rate
 
         tokens, self.held_out, vocab = text()
         self.model, self.rate = nanogpt_model(path, SHAPE, vocab, seed), learning_rate
@@ -64,11 +64,11 @@ class Ours:
     """The loop of all chapters."""
 
     def __init__(self, seed: int, steps: int) -> None:
-        from gptlib.batches import Windows
-        from gptlib.devices import place
         from gptlib.gpt2 import GPT2, GPT2Config
         from gptlib.training import next_token_loss
-        from gptlib.training_loop import Loop, Settings
+        from gptlib.training.batches import Windows
+        from gptlib.training.devices import place
+        from gptlib.training.loop import Loop, Settings
 
         tokens, self.held_out, vocab = text()
         shape = {name: SHAPE[name] for name in ("n_layers", "n_heads", "d_model", "context_length")}

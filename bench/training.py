@@ -66,11 +66,11 @@ def plain_loop(model: Any, loss: Callable[..., torch.Tensor], optimizer: torch.o
 
 def ours(tokens: torch.Tensor, shape: dict[str, int], vocab: int, **settings: Any) -> tuple[Step, torch.nn.Module]:
     """A step of the loop that all chapters use, with its log, guard and schedule."""
-    from gptlib.batches import Windows
-    from gptlib.devices import place
     from gptlib.gpt2 import GPT2, GPT2Config
     from gptlib.training import next_token_loss
-    from gptlib.training_loop import Loop, Settings
+    from gptlib.training.batches import Windows
+    from gptlib.training.devices import place
+    from gptlib.training.loop import Loop, Settings
 
     torch.manual_seed(0)
     names = ("n_layers", "n_heads", "d_model", "context_length")

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import merge_heads, split_heads
-from .gpt2_weights import parameter_names, read_checkpoint
+from .weights.gpt2 import parameter_names, read_checkpoint
 
 # Takes query, key and value, each (B, H, T, K), and gives what the heads found, (B, H, T, K).
 Mix = Callable[[Tensor, Tensor, Tensor], Tensor]

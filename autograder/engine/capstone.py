@@ -1,7 +1,8 @@
 """`python -m autograder capstone COURSE ASSIGNMENT`: measure handed-in weights on hidden text, enter points.
 
-No learner's code runs. Their files are read by `gptlib.hand_in`, which checks every byte's place before it is used; the
-model that computes is the course's own. What was measured is recorded, and a second run measures nothing again.
+No learner's code runs. Their files are read by `gptlib.capstone.hand_in`, which checks every byte's place before it is
+used; the model that computes is the course's own. What was measured is recorded, and a second run measures nothing
+again.
 """
 import collections
 import hashlib
@@ -15,8 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from autograder import course_command, course_config
 from autograder.capstone import HANDED_IN, Capstone, is_loss
+from autograder.course import command
+from autograder.course.config import Course
 from autograder.engine import intake
 from autograder.engine.collect import on_roster
 from autograder.engine.commit import Committer, alone
@@ -30,12 +32,12 @@ NEVER_RUN = "This cell was not run."
 
 def main(argv: list[str]) -> int:
     """Grade the weights of a capstone on hidden text, and enter the points into nbgrader's gradebook."""
-    parser = course_command.parser("capstone", main.__doc__, "13_capstone_gpt")
+    parser = command.parser("capstone", main.__doc__, "13_capstone_gpt")
     parser.add_argument("--student", help="grade only this learner")
     options = parser.parse_args(argv)
     course = options.course
     try:
-        settings = course_command.settings(course, options.assignment, "capstone")
+        settings = command.settings(course, options.assignment, "capstone")
         run = Run(course, settings, settings.capstones[options.assignment])
     except (OSError, ValueError) as error:
         print(f"Nothing was graded: {error}")
@@ -48,8 +50,9 @@ def modules() -> Any:
     """The course's own library, complete: models are built of it, never of what learners wrote."""
     if (place := str(build_reference())) not in sys.path:
         sys.path.insert(0, place)
-    names = ("capstone_gpt", "data", "envelopes", "gpt2", "hand_in")
-    found = {name: importlib.import_module(f"gptlib.{name}") for name in names}
+    places = {"capstone_gpt": "capstone.gpt", "data": "data", "envelopes": "capstone.envelopes", "gpt2": "gpt2",
+              "hand_in": "capstone.hand_in"}  # fmt: skip
+    found = {name: importlib.import_module(f"gptlib.{place}") for name, place in places.items()}
     return type("Library", (), found)
 
 
@@ -161,7 +164,7 @@ def verdict(name: str, message: str, text: list[str] | None = None, points: floa
 class Run:
     """One run over one capstone."""
 
-    def __init__(self, course: Path, settings: course_config.Course, capstone: Capstone) -> None:
+    def __init__(self, course: Path, settings: Course, capstone: Capstone) -> None:
         self.course, self.settings, self.capstone = course, settings, capstone
         path = course / "source" / capstone.name / f"{capstone.name}.ipynb"
         if not path.is_file():
@@ -225,7 +228,7 @@ class Run:
             digest.update(path.read_bytes() if small else f"{name} {ordinary}".encode())
         for row in self.capstone.texts.values():
             digest.update(row.file.read_bytes())
-        for path in (*Path(__file__).parents[2].glob("solutions/*.py"), Path(__file__)):
+        for path in (*sorted((build_reference() / "gptlib").rglob("*.py")), Path(__file__)):
             digest.update(path.read_bytes())
         place = self.known / f"{digest.hexdigest()}.json"
         if place.exists():

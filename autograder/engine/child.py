@@ -87,7 +87,7 @@ class Child(peer.Peer):
 
     def implement(self, name: str, cell: str) -> None:
         """Do what a `%%implement` cell does while grading: fill in what the file leaves empty."""
-        from autograder import magics
+        from autograder.learner import magics
 
         try:
             row = table.exercise(name)

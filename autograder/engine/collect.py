@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from autograder import course_command
+from autograder.course import command
 from autograder.engine import archive, intake
 from autograder.engine.intake import Rejected
 from autograder.engine.verdicts import write
@@ -28,7 +28,7 @@ TAKEN, UNCHANGED = "TAKEN", "UNCHANGED"
 
 def main(argv: list[str]) -> int:
     """Take in zip and tar files that learners sent or a learning platform downloaded; no code of them runs."""
-    parser = course_command.parser("collect", main.__doc__)
+    parser = command.parser("collect", main.__doc__)
     parser.add_argument("archives", type=Path, nargs="*", help="NAME.zip, or folders of them "
                         "(default: downloaded/ASSIGNMENT/archive in the course's folder)")  # fmt: skip
     parser.add_argument("--lms", type=Path, action="append", default=[], help="a download of all submissions from "
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     course = options.course
     try:
-        course_command.settings(course, options.assignment)
+        command.settings(course, options.assignment)
         names = dict(read_names(options.names)) if options.names else {}
         now = received(options.received)
         places = options.archives or ([] if options.lms else [course / "downloaded" / options.assignment / "archive"])

@@ -14,7 +14,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbgrader.coursedir import CourseDirectory
 
-from autograder import course_command
+from autograder.course import command
 from autograder.engine.commit import configuration
 from autograder.engine.seam import Kept, PagesOnly, swapped
 
@@ -103,7 +103,7 @@ class Pages(HTMLExporter):
 
 def main(argv: list[str]) -> int:
     """Write a feedback page for everybody whose grades `grade` has entered; no script in it can run."""
-    parser = course_command.parser("feedback", main.__doc__)
+    parser = command.parser("feedback", main.__doc__)
     parser.add_argument("--db", default="", help="the gradebook's address, if `grade` was given one")
     options = parser.parse_args(argv)
     course = options.course

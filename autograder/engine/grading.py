@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autograder import course_command, course_config
-from autograder.assignment import CHECK
+from autograder.course import command
+from autograder.course.assignment import CHECK
+from autograder.course.config import Course
 from autograder.engine import collect, crew, doctor, intake, records, seen, work
 from autograder.engine.commit import Committer, alone
 from autograder.engine.question import Question
@@ -28,7 +29,7 @@ ENTER, RUN, BOTH = "enter", "run", "both"
 
 def main(argv: list[str]) -> int:
     """Grade an assignment's submissions in sandboxes, and enter the points into nbgrader's gradebook."""
-    parser = course_command.parser("grade", main.__doc__)
+    parser = command.parser("grade", main.__doc__)
     parser.add_argument("--student", help="grade only this learner")
     parser.add_argument("--tier", choices=TIERS, help="how learners' code is held (default: the best this machine has)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     course = options.course
     try:
-        settings = course_command.settings(course, options.assignment)
+        settings = command.settings(course, options.assignment)
         if options.workers < 1:
             raise ValueError(f"--workers must be at least 1, got {options.workers}")
         tier = options.tier or doctor.best()
@@ -77,7 +78,7 @@ class Run:
     db, dask, shard, kind = "", "", (1, 1), BOTH
 
     def __init__(
-        self, course: Path, chapter: Chapter, settings: course_config.Course, tier: str, workers: int
+        self, course: Path, chapter: Chapter, settings: Course, tier: str, workers: int
     ) -> None:
         self.course, self.chapter, self.workers = course, chapter, workers
         self.source = course / "source" / chapter.name

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from autograder import fingerprints as _known  # noqa: F401  (read once, before any fork of a worker)
-from autograder import runner
+from autograder import policies, runner
 from autograder.checks import Failed
 from autograder.engine.judge import Ended, Session
 from autograder.engine.peer import Reported
 from autograder.engine.sandbox import Gone, Limits, Zygote
 from autograder.engine.verdicts import GRADED, HUMAN, ZERO
 from autograder.limits import TimeUp, time_limit
-from autograder.review import policies
 from autograder.suites import checks_of, run
 from autograder.table import Exercise, exercise
 

@@ -12,9 +12,9 @@ from autograder.engine.question import UNSURE, Outcome, Question
 from autograder.engine.sandbox import PACKAGE, Limits
 from autograder.engine.verdicts import HUMAN, write
 
-JUDGING = ("engine/*.py", "suites.py", "checks.py", "calls.py", "sideeffects.py", "optrace.py", "runner.py",
-           "source.py", "magics.py", "fingerprints.json", "exercises.toml", "visible/*.py")  # fmt: skip
-
+JUDGING = ("engine/*.py", "suites.py", "checks.py", "calls.py", "sideeffects.py", "optrace.py", "policies.py",
+           "runner.py", "source.py", "table.py", "learner/editing.py", "learner/magics.py", "fingerprints/*",
+           "exercises/*.toml", "visible/*.py")  # fmt: skip
 
 
 def key_of(question: Question, limits: Limits, tier: str, secret: str, hidden: Path) -> str:
@@ -35,7 +35,8 @@ def digest_of(text: str) -> str:
 def version(hidden: Path) -> str:
     """What the engine and its checks are: another version asks again."""
     digest = hashlib.sha256(torch.__version__.encode())
-    paths = [p for pattern in JUDGING for p in sorted(PACKAGE.glob(pattern))] + sorted(hidden.rglob("*.py"))
+    paths = [p for pattern in JUDGING for p in sorted(PACKAGE.glob(pattern)) if p.is_file()]
+    paths += sorted(hidden.rglob("*.py"))
     for path in paths:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

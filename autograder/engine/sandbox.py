@@ -20,9 +20,10 @@ import torch
 from autograder.engine import groups
 
 PACKAGE = Path(__file__).parents[1]
-IMAGE = ("__init__.py", "calls.py", "source.py", "sideeffects.py", "optrace.py", "table.py", "exercises.toml",
-         "magics.py", "editing.py", "strip.py", "engine/__init__.py", "engine/wire.py", "engine/frames.py",
-         "engine/objects.py", "engine/remote.py", "engine/peer.py", "engine/confine.py", "engine/child.py")  # fmt: skip
+IMAGE = ("__init__.py", "calls.py", "given.py", "optrace.py", "sideeffects.py", "source.py", "strip.py", "table.py",
+         "exercises/*.toml", "learner/__init__.py", "learner/editing.py", "learner/magics.py", "engine/__init__.py",
+         "engine/wire.py", "engine/frames.py", "engine/objects.py", "engine/remote.py", "engine/peer.py",
+         "engine/confine.py", "engine/child.py")  # fmt: skip
 TIERS = ("T0", "T1")
 MEANING = {
     "T0": "limits only: a safety belt against accidents, NOT a boundary against people",
@@ -53,10 +54,10 @@ class Refused(Exception):
 
 def write_image(folder: Path) -> Path:
     """Copy the engine's files that a child needs: no checks, no answers, no secret."""
-    for name in IMAGE:
-        goal = folder / "autograder" / name
+    for source in (path for name in IMAGE for path in sorted(PACKAGE.glob(name))):
+        goal = folder / "autograder" / source.relative_to(PACKAGE)
         goal.parent.mkdir(parents=True, exist_ok=True)
-        goal.write_bytes((PACKAGE / name).read_bytes())
+        goal.write_bytes(source.read_bytes())
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder

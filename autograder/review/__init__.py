@@ -1,6 +1,5 @@
 """What a person looks at after grading: never a score.
 
-policies    which library calls would do an exercise's work, found in the text of a submission
 flags       `python -m autograder flags`: what was found in the texts and while the code ran
 similarity  `python -m autograder similarity`: submissions that share more than a class shares
 lms         `python -m autograder lms`: grades in the files that Canvas and Moodle take

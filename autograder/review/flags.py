@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from autograder import course_command
-from autograder.review import policies, tables
+from autograder import policies
+from autograder.course import command
+from autograder.review import tables
 from autograder.review.submissions import Work, works
 from autograder.table import Chapter, Exercise, chapters
 
@@ -26,12 +27,12 @@ class Flag:
 
 def main(argv: list[str]) -> int:
     """List the library calls that would do an exercise's work, for a person to look at; no points change."""
-    parser = course_command.parser("flags", main.__doc__)
+    parser = command.parser("flags", main.__doc__)
     parser.add_argument("--out", type=Path, help="where to write the list (default: COURSE/private/review/…-flags.csv)")
     options = parser.parse_args(argv)
     course = options.course
     try:
-        course_command.settings(course, options.assignment)
+        command.settings(course, options.assignment)
         chapter = chapters()[options.assignment]
     except ValueError as error:
         print(f"Nothing was looked at: {error}")

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from autograder import course_command
+from autograder.course import command
 from autograder.review import tables
 from autograder.table import chapters
 
@@ -53,7 +53,7 @@ class Filled:
 
 def main(argv: list[str]) -> int:
     """Fill an assignment's grades into the file that Canvas or Moodle exported, for it to import."""
-    parser = course_command.parser("lms", main.__doc__)
+    parser = command.parser("lms", main.__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--canvas", type=Path, metavar="FILE", help="the gradebook that Canvas exported")
     source.add_argument("--moodle", type=Path, metavar="FILE", help="the grading worksheet or gradebook of Moodle")
@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
     course = options.course
     place = options.canvas or options.moodle
     try:
-        course_command.settings(course, options.assignment)
+        command.settings(course, options.assignment)
         chapter = chapters()[options.assignment]
         grades, most = graded(course, chapter.name)
         sheet = read(place)

@@ -14,7 +14,7 @@ import logging
 import math
 from pathlib import Path
 
-from autograder import course_command
+from autograder.course import command
 from autograder.review import tables
 from autograder.review.submissions import works
 from autograder.strip import ROOT, reference
@@ -56,12 +56,12 @@ class Pair:
 
 def main(argv: list[str]) -> int:
     """List pairs of submissions that share more than the class does, for a person to look at; no points change."""
-    parser = course_command.parser("similarity", main.__doc__)
+    parser = command.parser("similarity", main.__doc__)
     parser.add_argument("--out", type=Path, help="folder of page and table (default: COURSE/private/review)")
     options = parser.parse_args(argv)
     course = options.course
     try:
-        course_command.settings(course, options.assignment)
+        command.settings(course, options.assignment)
         chapter = chapters()[options.assignment]
         known = [(course / "source" / chapter.name / "gptlib" / f"{chapter.module}.py").read_text("utf-8"),
                  reference((ROOT / "solutions" / f"{chapter.module}.py").read_text("utf-8"))]  # fmt: skip

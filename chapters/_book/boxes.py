@@ -50,7 +50,7 @@ def exercise(page: Page, name: str) -> Exercise:
     chapter = page.site.table.get(page.path.stem)
     found = {e.name: e for e in chapter.exercises} if chapter else {}
     if name not in found:
-        raise LookupError(f"exercises.toml lists no exercise {name!r} for chapter {page.path.stem}")
+        raise LookupError(f"the table lists no exercise {name!r} for chapter {page.path.stem}")
     return found[name]
 
 

@@ -20,7 +20,7 @@ HTML = ROOT / "_build" / "html"
 RESULTS = ROOT / "build" / "results"
 STAMP = ROOT / "build" / "book.sha256"
 # What cells depend on besides their own text: a change in it makes cached results worthless.
-INPUTS = ("solutions/**/*.py", "solutions/js/*.*", "autograder/**/*.py", "autograder/*.toml", "autograder/*.json",
+INPUTS = ("solutions/*.py", "gptlib/*/**/*.*", "autograder/**/*.py", "autograder/**/*.toml", "autograder/**/*.jsonl",
           "chapters/lineage.toml", "chapters/_book/**/*.py", "_config.yml")  # fmt: skip
 
 

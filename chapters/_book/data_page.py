@@ -4,7 +4,7 @@ from typing import Any
 import tiktoken
 
 from gptlib import data
-from gptlib.download import Source
+from gptlib.data.download import Source
 
 INTRODUCTION = """\
 (data-sources)=
@@ -49,7 +49,7 @@ def page() -> str:
     """Return the page as MyST Markdown; sources that are not in the cache yet are fetched to be measured.
 
     Raises:
-        gptlib.download.DataError: a source can neither be found in the cache nor fetched.
+        gptlib.data.download.DataError: a source can neither be found in the cache nor fetched.
     """
     loaded = {name: data.load(name) for name in data.SOURCES}
     parts = [INTRODUCTION, overview()]

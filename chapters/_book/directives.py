@@ -67,7 +67,7 @@ class BookDirective(SphinxDirective):
 
     def exercise(self) -> table.Exercise:
         """Look the argument up in the table of exercises."""
-        self.env.note_dependency(str(table.FILE))
+        self.env.note_dependency(str(table.path_of(self.arguments[0].strip().split(".")[0])))
         try:
             return table.exercise(self.arguments[0].strip())
         except LookupError as error:

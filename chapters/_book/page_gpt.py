@@ -18,7 +18,7 @@ from torch import Tensor
 
 from autograder.strip import ROOT, build_reference
 
-FILE = ROOT / "solutions" / "js" / "gpt2_page.safetensors"
+FILE = ROOT / "gptlib" / "figures" / "gpt2.safetensors"
 # What the page's model can read: all that Shakespeare's modern editions hold often enough to be learned.
 CHARACTERS = "\n !'(),-.:;?[]ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SHAPE = {"n_layers": 4, "d_model": 96, "n_heads": 4, "vocab_size": len(CHARACTERS), "context_length": 128}
@@ -71,7 +71,8 @@ def main() -> int:
     import sys
 
     sys.path.insert(0, str(build_reference()))
-    from gptlib import data, gpt2, gpt2_weights
+    from gptlib import data, gpt2
+    from gptlib.weights import gpt2 as gpt2_weights
 
     generator = torch.Generator().manual_seed(2019)
     model = gpt2.GPT2(gpt2.GPT2Config(**SHAPE), generator)

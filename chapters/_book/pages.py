@@ -81,29 +81,29 @@ checks, all of them are named.
 """
 
 
-def notation(source: Path = ROOT / "solutions") -> str:
+def notation(root: Path = ROOT) -> str:
     """The notation page as Markdown.
 
     Raises:
         ValueError: two modules give one letter different meanings.
     """
-    meanings = axes(source)
+    meanings = axes(root)
     letters = [[f"**{letter}**", m, ", ".join(map(link, ms))] for letter, (m, ms) in sorted(meanings.items())]
-    used = names(source)
+    used = names(root)
     sizes = [[f"`{n}`", m, ", ".join(map(link, used[n]))] for n, m in CONFIG_NAMES.items() if n in used]
     return NOTATION.format(
         axes=table(["Letter", "Axis", "Used in"], letters), sizes=table(["Name", "Size", "Used in"], sizes)
     )
 
 
-def axes(source: Path) -> dict[str, tuple[str, list[str]]]:
+def axes(root: Path = ROOT) -> dict[str, tuple[str, list[str]]]:
     """Map each axis letter to its meaning and the modules that declare it.
 
     Raises:
         ValueError: two modules give one letter different meanings, or a line of an `Axes:` paragraph is not `X: words`.
     """
     found: dict[str, tuple[str, list[str]]] = {}
-    for path in sorted(source.glob("*.py")):
+    for module, path in library(root):
         paragraph = AXES.search((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "") + "\n")
         for line in paragraph[1].splitlines() if paragraph else []:
             letter, colon, meaning = line.strip().partition(": ")
@@ -111,22 +111,30 @@ def axes(source: Path) -> dict[str, tuple[str, list[str]]]:
                 raise ValueError(f"{path.name}: a line of the Axes paragraph reads `X: words`, got {line.strip()!r}")
             known, modules = found.setdefault(letter, (meaning, []))
             if known != meaning:
-                raise ValueError(f"axis {letter} is {known!r} in {modules[0]} but {meaning!r} in {path.stem}")
-            modules.append(path.stem)
+                raise ValueError(f"axis {letter} is {known!r} in {modules[0]} but {meaning!r} in {module}")
+            modules.append(module)
     return found
 
 
-def names(source: Path) -> dict[str, list[str]]:
+def names(root: Path = ROOT) -> dict[str, list[str]]:
     """Map each size name of CONFIG_NAMES to the modules whose parameters or fields use it."""
     found: dict[str, list[str]] = {}
-    for path in sorted(source.glob("*.py")):
+    for module, path in library(root):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         arguments = {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
         targets = {n.target for n in ast.walk(tree) if isinstance(n, ast.AnnAssign)}
         fields = {t.id for t in targets if isinstance(t, ast.Name)}
         for name in (arguments | fields) & set(CONFIG_NAMES):
-            found.setdefault(name, []).append(path.stem)
+            found.setdefault(name, []).append(module)
     return found
+
+
+def library(root: Path) -> list[tuple[str, Path]]:
+    """Every file of the library with its dotted name: what learners write, and what is given."""
+    found = {path.stem: path for path in (root / "solutions").glob("*.py")}
+    for path in (root / "gptlib").glob("*/**/*.py"):
+        found[".".join(path.relative_to(root / "gptlib").with_suffix("").parts).removesuffix(".__init__")] = path
+    return sorted(found.items())
 
 
 def link(module: str) -> str:
@@ -147,7 +155,7 @@ def kill_matrix(rows: list[dict] | None = None) -> str:
     """The kill matrix page as Markdown.
 
     Args:
-        rows: what tests/kill_matrix.py writes; by default its file, made anew if older than what it depends on.
+        rows: what `mistakes.kill_matrix` writes; by default its file, made anew if older than what it depends on.
     """
     rows = rows if rows is not None else matrix_rows()
     by_exercise: dict[str, list[dict]] = {}
@@ -206,10 +214,10 @@ def plain(text: str) -> str:
 
 def matrix_rows() -> list[dict]:
     """Read build/kill_matrix.json, running the mistakes first if it is missing or older than the code it is about."""
-    folders = ["solutions", "autograder/visible", "autograder/hidden", "tests/mutants"]
-    sources = [path for folder in folders for path in (ROOT / folder).glob("*.py")]
+    folders = ["solutions", "gptlib", "autograder/visible", "autograder/hidden", "autograder/mistakes"]
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     if not MATRIX.exists() or MATRIX.stat().st_mtime < max(path.stat().st_mtime for path in sources):
-        subprocess.run([sys.executable, "-m", "tests.kill_matrix"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "autograder.mistakes.kill_matrix"], cwd=ROOT, check=True)
     return json.loads(MATRIX.read_text(encoding="utf-8"))
 
 

@@ -49,7 +49,6 @@ def scaffold(name: str, module: str, title: str, node: str = "") -> list[Path]:
     check_names(name, module, title, new)
     words = fill_in(name, module, title, node, tree)
     shared = {
-        ROOT / "autograder" / "exercises.toml": lambda text: text + template("exercises.toml", words),
         ROOT / "_toc.yml": lambda text: with_toc_line(text, name),
         lineage_file: lambda text: with_chapter(text, node, name) if not tree.node(node).chapter else text,
     }
@@ -66,8 +65,9 @@ def new_files(name: str, module: str) -> dict[Path, str]:
         ROOT / "solutions" / f"{module}.py": "module.py",
         ROOT / "autograder" / "visible" / f"{module}.py": "visible.py",
         ROOT / "autograder" / "hidden" / f"{module}.py": "hidden.py",
-        ROOT / "tests" / "mutants" / f"{module}.py": "mutants.py",
-        ROOT / "tests" / "alternatives" / f"{module}.py": "alternatives.py",
+        ROOT / "autograder" / "mistakes" / f"{module}.py": "mistakes.py",
+        ROOT / "autograder" / "alternatives" / f"{module}.py": "alternatives.py",
+        ROOT / "autograder" / "exercises" / f"{module}.toml": "exercises.toml",
         ROOT / "chapters" / f"{name}.md": "chapter.md",
     }
 
@@ -91,7 +91,7 @@ def check_names(name: str, module: str, title: str, new: dict[Path, str]) -> Non
 
 def fill_in(name: str, module: str, title: str, node: str, tree: Lineage) -> dict[str, str]:
     """What stands for the @WORDS@ of the templates."""
-    meaning = pages.axes(ROOT / "solutions").get("D", ("the width of a vector", []))[0]
+    meaning = pages.axes().get("D", ("the width of a vector", []))[0]
     found = tree.node(node)
     return {
         "NAME": name, "MODULE": module, "TITLE": title, "NODE": node, "PAPER": found.papers[0],

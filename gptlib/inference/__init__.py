@@ -1,0 +1,1 @@
+"""Inference (given): the models that learners write, run with fewer calls and fewer bytes."""

@@ -1,1 +1,0 @@
-"""The GPT Lineage: from n-grams to GPT-4, one module a chapter."""
