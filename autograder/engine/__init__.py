@@ -22,8 +22,10 @@ The pipeline, one file a step:
     seam      nbgrader's converters and gradebook, without what they do again for every learner
     commit    a single writer enters verdicts through nbgrader's own converter
     feedback  pages from what was entered, without live scripts
-    capstone  `python -m autograder capstone`: weights instead of code, measured on hidden text
-    grading   `python -m autograder grade`: all of it in order
+    run       one run over one assignment: take in, grade, enter, count
+    chapter   how a chapter is graded: questions in a sandbox
+    capstone  how a capstone is graded: weights, measured on hidden text
+    grading   `python -m autograder grade` and `capstone`: all of it in order
     doctor    `python -m autograder doctor`: what this machine can do
 """
 import sys

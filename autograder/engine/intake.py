@@ -40,6 +40,23 @@ class Job:
     notices: list[str] = field(default_factory=list)
 
 
+def template(source: Path, name: str) -> dict[str, Any]:
+    """The notebook of an assignment.
+
+    Args:
+        source: the assignment's folder in source/.
+        name: the assignment's.
+
+    Raises:
+        ValueError: there is none.
+    """
+    path = source / f"{name}.ipynb"
+    if not path.is_file():
+        raise ValueError(f"there is no {path}: write the course, and run nbgrader generate_assignment")
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found
+
+
 def wanted(chapter: str, module: str) -> dict[str, str]:
     """The files of a submission that are taken, by what they are."""
     return {"notebook": f"{chapter}.ipynb", "module": f"gptlib/{module}.py", "time": "timestamp.txt"}
@@ -61,7 +78,7 @@ def take(learner: str, folder: Path, source: Path, chapter: str, module: str) ->
     check_name(learner)
     found, notices = listing(folder), list[str]()
     names = wanted(chapter, module)
-    taken, places = choose(found, lambda name, most: read(folder, name, most), names, notices)
+    taken, places = choose(found, functools.partial(read, folder), names, notices)
     if "notebook" not in taken and "module" not in taken:
         raise Rejected(f"Neither {chapter}.ipynb nor gptlib/{module}.py came. Send the folder of the assignment again.")
     if "notebook" not in taken:
@@ -70,14 +87,19 @@ def take(learner: str, folder: Path, source: Path, chapter: str, module: str) ->
     if "module" in taken:
         files[names["module"]] = taken["module"].decode("utf-8", "surrogateescape")
     came = cells_of(taken["notebook"]) if "notebook" in taken else []
-    notebook = rebuilt(json.loads((source / f"{chapter}.ipynb").read_text("utf-8")), came)
+    notebook = rebuilt(template(source, chapter), came)
     say_dropped(set(found) - set(places) - {p.relative_to(source).as_posix() for p in source.rglob("*")}, notices)
+    time = timestamp(taken.get("time", b""), notices)
+    implement = tuple((m[1], text[m.end() :]) for text in map(source_of, came) if (m := IMPLEMENT.match(text)))
+    return Job(learner, files, implement, notebook, receipt(taken), time, notices)
+
+
+def receipt(taken: Mapping[str, bytes]) -> str:
+    """The SHA-256 of all that was taken of a submission, by what it is."""
     digest = hashlib.sha256()
     for kind in sorted(taken):
         digest.update(f"{kind} {len(taken[kind])}\n".encode() + taken[kind])
-    time = timestamp(taken.get("time", b""), notices)
-    implement = tuple((m[1], text[m.end() :]) for text in map(source_of, came) if (m := IMPLEMENT.match(text)))
-    return Job(learner, files, implement, notebook, digest.hexdigest(), time, notices)
+    return digest.hexdigest()
 
 
 def choose(
@@ -92,7 +114,7 @@ def choose(
         notices: is told what the learner should know.
     """
     places = {kind: place(name, found, notices) for kind, name in names.items()}
-    if places["notebook"] is None:
+    if "notebook" in names and places["notebook"] is None:
         others = [name for name in found if name.endswith(".ipynb") and "/" not in name]
         if len(others) == 1:
             notices.append(f"The notebook was called {others[0]!r:.100}; it was graded as {names['notebook']}.")
