@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 
-class Far:
+class InOtherProcess:
     """Something in another process that takes several steps at once."""
 
     def in_turn(self, calls: list[tuple]) -> list:
@@ -35,7 +35,7 @@ def in_turn(function: Any, *calls: tuple) -> list:
         function: a learner's function or module, here or in another process.
         calls: the positional arguments of each call.
     """
-    if isinstance(function, Far):
+    if isinstance(function, InOtherProcess):
         return function.in_turn(list(calls))
     return [function(*arguments) for arguments in calls]
 
@@ -49,7 +49,7 @@ def loaded(layer: Any, state: Mapping[str, torch.Tensor], *args: Any, **kwargs: 
         args: what the class is called with.
         kwargs: by name.
     """
-    if isinstance(layer, Far):
+    if isinstance(layer, InOtherProcess):
         return layer.loaded(dict(state), args, kwargs)
     made = layer(*args, **kwargs).to(next(iter(state.values())).dtype)
     made.load_state_dict({name: weight.clone() for name, weight in state.items()})
@@ -65,7 +65,7 @@ def zeroed(layer: Any, given: Mapping[str, torch.Tensor], *args: Any, **kwargs: 
         args: what the class is called with.
         kwargs: by name.
     """
-    if isinstance(layer, Far):
+    if isinstance(layer, InOtherProcess):
         return layer.zeroed(dict(given), args, kwargs)
     made = layer(*args, **kwargs).double()
     state = {
@@ -82,4 +82,4 @@ def weights_of(module: Any) -> dict[str, torch.Tensor]:
     Args:
         module: one of a learner's, here or in another process, which then need not send what nobody looks at.
     """
-    return module.weights() if isinstance(module, Far) else dict(module.named_parameters())
+    return module.weights() if isinstance(module, InOtherProcess) else dict(module.named_parameters())

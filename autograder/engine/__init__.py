@@ -18,8 +18,8 @@ The pipeline, one file a step:
     question  one grade cell: the ordinary checks on a proxy, and what they say
     records   one immutable verdict a question, named by all that it depends on
     work      one worker: questions after each other, with a warm zygote
-    crew      several workers, here or on a Dask cluster; any of them may be killed
-    seam      nbgrader's converters and gradebook, without what they do again for every learner
+    pool      several workers, here or on a Dask cluster; any of them may be killed
+    nbgrader_steps  nbgrader's converters and gradebook, without what they do again for every learner
     commit    a single writer enters verdicts through nbgrader's own converter
     feedback  pages from what was entered, without live scripts
     run       one run over one assignment: take in, grade, enter, count

@@ -6,7 +6,7 @@ from typing import Any
 
 from autograder.course.assignment import CHECK
 from autograder.course.config import Course
-from autograder.engine import crew, intake, records, work
+from autograder.engine import intake, pool, records, work
 from autograder.engine.question import Question
 from autograder.engine.run import Cells
 from autograder.engine.sandbox import Limits
@@ -58,7 +58,7 @@ class ChapterGrader:
                 yield work.Task(job.learner, tuple(asked[job.learner][1].values()))
 
         if anew:
-            found = crew.run_all(tasks(), self.setting, min(self.workers, most) or 1, self.dask)
+            found = pool.run_all(tasks(), self.setting, min(self.workers, most) or 1, self.dask)
         else:
             store = records.Records(Path(self.setting.records))
             found = ((task, task.failed(store)) for task in tasks())

@@ -29,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from traitlets import Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
-from autograder.engine.seam import Entered, Kept, OnePass, swapped
+from autograder.engine.nbgrader_steps import Entered, KeptLookups, OnePass, swapped
 from autograder.engine.verdicts import HUMAN, write
 
 CLEAN, RESULTS, DONE = "private/engine/submitted", "private/engine/results", "private/engine/entered"
@@ -107,7 +107,7 @@ def address(db: str) -> str:
 
 
 @contextlib.contextmanager
-def alone(course: Path) -> Iterator[None]:
+def only_writer(course: Path) -> Iterator[None]:
     """Be the only one that writes a course's gradebook; wait for another to end."""
     place = course / "private" / "engine" / "writer.lock"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ class Committer:
         self.config, self.elsewhere = configuration(course, db), bool(db)
         self.coursedir = CourseDirectory(config=self.config)
         self.gradebook = hashlib.sha256(str(self.coursedir.db_url).encode()).hexdigest()[:16]
-        self.kept = Kept()
+        self.kept = KeptLookups()
         self.pauses = [1, 2, 4, 8, 16, 32]  # seconds to wait for a database in this whole run
 
     def ready(self) -> str:
@@ -216,9 +216,9 @@ class Committer:
 
     def convert(self, learner: str) -> None:
         """Let nbgrader's converter enter what lies ready of a learner."""
-        heard = Heard()
+        said = FirstLines()
         log = logging.getLogger("autograder.engine")
-        log.handlers, log.propagate = [heard], False
+        log.handlers, log.propagate = [said], False
         log.setLevel(logging.ERROR)
         with self.kept.used(), swapped(
             self.coursedir, submitted_directory=CLEAN, assignment_id=self.assignment, student_id=learner
@@ -232,13 +232,13 @@ class Committer:
                     app.start()
             except (NbGraderException, SystemExit, SQLAlchemyError, OSError) as error:
                 self.kept.close()
-                said = " ".join(" ".join(heard.lines or [f"{error}"]).split())[:300]
-                raise NotEntered(said, isinstance(error, SQLAlchemyError) or "database" in said) from error
+                why = " ".join(" ".join(said.lines or [f"{error}"]).split())[:300]
+                raise NotEntered(why, isinstance(error, SQLAlchemyError) or "database" in why) from error
             finally:
                 os.chdir(here)
 
 
-class Heard(logging.Handler):
+class FirstLines(logging.Handler):
     """Keeps the first lines of what a logger is told."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from nbgrader.coursedir import CourseDirectory
 
 from autograder.course import command
 from autograder.engine.commit import configuration
-from autograder.engine.seam import Kept, PagesOnly, swapped
+from autograder.engine.nbgrader_steps import KeptLookups, PagesOnly, swapped
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 IMAGE = re.compile(r"<img(?![^>]*\balt=)")
@@ -117,7 +117,7 @@ def write(course: Path, assignment: str, db: str = "") -> int:
     config = configuration(course, db)
     coursedir = CourseDirectory(config=config)
     here = os.getcwd()
-    kept = Kept()
+    kept = KeptLookups()
     with kept.used(), swapped(coursedir, assignment_id=assignment), swapped(html, IPythonRenderer=Formulas):
         app = PagesOnly(coursedir=coursedir, config=config)
         app.exporter_class = Pages

@@ -9,7 +9,7 @@ from autograder.course.config import Course
 from autograder.engine import doctor
 from autograder.engine.capstone import CapstoneGrader
 from autograder.engine.chapter import ChapterGrader
-from autograder.engine.crew import Stopped
+from autograder.engine.pool import Stopped
 from autograder.engine.run import Grader, Plan, Run
 from autograder.engine.sandbox import MEANING, TIERS
 from autograder.table import chapters

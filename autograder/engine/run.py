@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autograder.engine import collect, intake, seen
-from autograder.engine.commit import Committer, alone
-from autograder.engine.crew import Stopped
+from autograder.engine.commit import Committer, only_writer
+from autograder.engine.pool import Stopped
 from autograder.engine.verdicts import REJECTED, RETRY
 
 NEVER_RUN = "This cell was not run."
@@ -85,7 +85,7 @@ class Run:
         progress = Progress(len(learners))
         with contextlib.ExitStack() as stack:
             if self.plan.enters:
-                stack.enter_context(alone(self.course))
+                stack.enter_context(only_writer(self.course))
                 self.writer = Committer(self.course, self.grader.name, self.plan.db)
                 if missing := self.writer.ready():
                     raise Stopped(missing)

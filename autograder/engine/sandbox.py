@@ -130,7 +130,7 @@ class Zygote:
             self.answer(seconds)
             if self.group:
                 self.group.settle()
-        except Gone:
+        except EngineFailed:
             self.end()
             text = said.read_text("utf-8", "replace").strip()[-500:]
             shutil.rmtree(self.home, ignore_errors=True)
@@ -140,7 +140,7 @@ class Zygote:
         """Read one answer.
 
         Raises:
-            Gone: the zygote is dead or does not answer.
+            EngineFailed: the zygote is dead or does not answer.
         """
         try:
             ready = select.select([self.control], [], [], seconds)[0]
@@ -148,7 +148,7 @@ class Zygote:
         except OSError:
             data = b""
         if not data:
-            raise Gone("the zygote is gone")
+            raise EngineFailed("the zygote is gone")
         return json.loads(data)
 
     def ask(self, order: dict, fds: tuple[int, ...] = ()) -> dict:
@@ -156,10 +156,10 @@ class Zygote:
         try:
             socket.send_fds(self.control, [json.dumps(order).encode()], list(fds))
         except OSError:
-            raise Gone("the zygote is gone") from None
+            raise EngineFailed("the zygote is gone") from None
         answer = self.answer()
         if "error" in answer:
-            raise Gone(f"the zygote cannot fork: {answer['error']}")
+            raise EngineFailed(f"the zygote cannot fork: {answer['error']}")
         return answer
 
     def end(self) -> None:
@@ -179,7 +179,7 @@ class Zygote:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-class Gone(BaseException):
+class EngineFailed(BaseException):
     """The engine's own machinery failed, not the learner's code: the question is run again.
 
     Not an `Exception`: nothing that judges learners' errors may take it for one of them.

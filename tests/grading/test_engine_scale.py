@@ -87,10 +87,10 @@ def test_a_dask_cluster_loses_a_worker(batch):
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
         process = batch.grade(course, "--dask", cluster.scheduler_address)
-        workers, hands, until = [w.pid for w in cluster.workers.values()], [], time.monotonic() + 120
-        while not (hands := survival.children(workers, "autograder.engine.work")) and time.monotonic() < until:
+        workers, ours, until = [w.pid for w in cluster.workers.values()], [], time.monotonic() + 120
+        while not (ours := survival.children(workers, "autograder.engine.work")) and time.monotonic() < until:
             time.sleep(0.05)
-        assert hands and all("autograder" not in survival_line(pid) for pid in workers)
+        assert ours and all("autograder" not in survival_line(pid) for pid in workers)
         while not any((course / "private/engine/records").rglob("*.json")) and time.monotonic() < until:
             time.sleep(0.05)
         os.kill(workers[0], signal.SIGKILL)

@@ -25,7 +25,7 @@ def swapped(owner: Any, **news: Any) -> Iterator[None]:
             setattr(owner, name, old)
 
 
-class Kept:
+class KeptLookups:
     """What nbgrader looks up again for every learner, kept for the length of a command.
 
     It opens the gradebook about ten times a learner: every `Gradebook` still has a session of its own, but the database
