@@ -37,7 +37,7 @@ class ChapterGrader:
         self.source = course / "source" / chapter.name
         self.template = intake.template(self.source, chapter.name)
         self.hidden = course / "private" / "hidden"
-        limits = Limits(cpu=max(int(settings.check_seconds), 1), wall=max(3 * settings.check_seconds, 10))
+        limits = Limits.of(settings.check_seconds)
         where = str(course / "private" / "engine" / "records")
         own = dict(intake.given(self.source))
         own.pop(f"gptlib/{chapter.module}.py", None)

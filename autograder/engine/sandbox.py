@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from autograder.engine import groups
+from autograder.limits import SECONDS
 
 PACKAGE = Path(__file__).parents[1]
 IMAGE = ("__init__.py", "calls.py", "given.py", "optrace.py", "sideeffects.py", "source.py", "strip.py", "table.py",
@@ -35,8 +36,8 @@ MEANING = {
 class Limits:
     """What one child may use for one grade cell; its wall clock runs only while the judge waits for it."""
 
-    cpu: int = 20
-    wall: float = 60.0
+    cpu: int = SECONDS
+    wall: float = 3.0 * SECONDS
     memory: int = 1 << 30
     disk: int = 32 << 20
     output: int = 4000
@@ -46,6 +47,11 @@ class Limits:
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
                 raise ValueError(f"{field.name} must be a positive number, got {value!r}")
+
+    @classmethod
+    def of(cls, seconds: float) -> "Limits":
+        """The limits for so many seconds of computing; waiting may take longer on a busy machine."""
+        return cls(cpu=max(int(seconds), 1), wall=max(3 * seconds, 10))
 
 
 class Refused(Exception):
