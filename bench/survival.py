@@ -125,7 +125,8 @@ class Batch:
         from sqlalchemy import create_engine, text
 
         from autograder.engine.chapter import grade_cells
-        from autograder.engine.commit import RESULTS, address
+        from autograder.engine.commit import RESULTS
+        from autograder.engine.nbgrader_steps import address
 
         engine = create_engine(address(db) if db else f"sqlite:///{course / 'gradebook.db'}")
         with engine.connect() as connection:

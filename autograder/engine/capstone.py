@@ -21,7 +21,7 @@ from typing import Any
 
 from autograder.capstone import HANDED_IN, Capstone, is_loss
 from autograder.course.config import Course
-from autograder.engine import intake
+from autograder.engine import intake, rebuild
 from autograder.engine.run import Cells
 from autograder.engine.verdicts import GRADED, HUMAN, RETRY, ZERO, write
 from autograder.strip import build_reference
@@ -167,9 +167,8 @@ class CapstoneGrader:
 
     def __init__(self, course: Path, capstone: Capstone, settings: Course) -> None:
         self.name, self.capstone, self.secret = capstone.name, capstone, settings.secret
-        self.source = course / "source" / capstone.name
-        self.template = intake.template(self.source, capstone.name)
-        self.cell = next(c["metadata"]["nbgrader"]["grade_id"] for c in self.template["cells"] if is_loss(c))
+        self.source = intake.Source(course / "source" / capstone.name, capstone.name)
+        self.cell = next(c["metadata"]["nbgrader"]["grade_id"] for c in self.source.template.cells if is_loss(c))
         self.judge = Judge(modules(), capstone, settings.secret)
         self.known = course / "private" / "engine" / "capstones"
 
@@ -193,7 +192,7 @@ class CapstoneGrader:
         weights = self.weights_of(folder)
         receipt = intake.receipt(taken | {"weights": weights.encode()})
         stamp = intake.timestamp(taken.get("time", b""), notices)
-        book = intake.rebuilt(self.template, came)
+        book = rebuild.rebuilt(self.source.template, came)
         return Handed(learner, {}, (), book, receipt, stamp, notices, folder, weights)
 
     def weights_of(self, folder: Path) -> str:

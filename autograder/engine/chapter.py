@@ -34,19 +34,18 @@ class ChapterGrader:
         self, course: Path, chapter: Chapter, settings: Course, tier: str, workers: int, dask: str = ""
     ) -> None:
         self.name, self.module, self.workers, self.dask = chapter.name, chapter.module, workers, dask
-        self.source = course / "source" / chapter.name
-        self.template = intake.template(self.source, chapter.name)
+        self.source = intake.Source(course / "source" / chapter.name, chapter.name)
         self.hidden = course / "private" / "hidden"
         limits = Limits.of(settings.check_seconds)
         where = str(course / "private" / "engine" / "records")
-        own = dict(intake.given(self.source))
+        own = dict(self.source.given)
         own.pop(f"gptlib/{chapter.module}.py", None)
         self.setting = work.Setting(tier, limits, settings.secret, str(self.hidden), where, own)
-        self.cells = grade_cells(self.template)
+        self.cells = grade_cells(self.source.template.book)
 
     def take(self, learner: str, folder: Path) -> intake.Job:
         """Take one submission in."""
-        return intake.take(learner, folder, self.source, self.name, self.module)
+        return intake.take(learner, folder, self.source, self.module)
 
     def grade(self, jobs: Iterable[intake.Job], most: int, anew: bool) -> Iterator[tuple[intake.Job, Cells]]:
         """Run the questions of submissions, or look up what others ran."""

@@ -1,15 +1,42 @@
-"""nbgrader's converters as the engine uses them: the same steps, without what they do again for every learner."""
+"""nbgrader as the engine uses it: with the course's settings, and without what it does again for every learner."""
 import contextlib
-import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbconvert.exporters import NotebookExporter
 from nbgrader import utils
-from nbgrader.api import Gradebook
-from nbgrader.converters import Autograde, BaseConverter, GenerateFeedback
+from nbgrader.api import BaseCell, Comment, Grade, Gradebook, SubmittedNotebook
+from nbgrader.converters import GenerateFeedback
+from nbgrader.preprocessors import GetGrades
+from sqlalchemy import select
 from sqlalchemy.orm import scoped_session, sessionmaker
+from traitlets.config import Config, PyFileConfigLoader
+
+
+def address(db: str) -> str:
+    """The address of a database as SQLAlchemy wants it: PostgreSQL is spoken to by psycopg 3."""
+    for short in ("postgres://", "postgresql://"):
+        if db.startswith(short):
+            return "postgresql+psycopg://" + db.removeprefix(short)
+    return db
+
+
+def configuration(course: Path, db: str = "") -> Config:
+    """The course's nbgrader configuration.
+
+    Args:
+        course: the course's folder.
+        db: the address of the gradebook, if it is not the one of the course's configuration.
+    """
+    before = dict(os.environ)
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
+    os.environ.clear()  # what it sets is for nbgrader's kernels; no code runs in one here
+    os.environ.update(before)
+    config.CourseDirectory.root = str(course)
+    if db:
+        config.CourseDirectory.db_url = address(db)
+    return config
 
 
 @contextlib.contextmanager
@@ -28,19 +55,17 @@ def swapped(owner: Any, **news: Any) -> Iterator[None]:
 class KeptLookups:
     """What nbgrader looks up again for every learner, kept for the length of a command.
 
-    It opens the gradebook about ten times a learner: every `Gradebook` still has a session of its own, but the database
-    engine and its connections stay, and that the tables and the course are there is seen at the first opening. The
-    files of an assignment's source folder are listed once.
+    Every `Gradebook` still has a session of its own, but the database engine and its connections stay, and that the
+    tables and the course are there is seen at the first opening.
     """
 
     def __init__(self) -> None:
         self.engines: dict[tuple, Any] = {}
-        self.files: dict[str, list[str]] = {}
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
         """Let nbgrader use what is kept."""
-        first, look = Gradebook.__init__, utils.find_all_files
+        first = Gradebook.__init__
 
         def opened(book: Any, db_url: str, course_id: str = "default_course", authenticator: Any = None) -> None:
             engine = self.engines.get((db_url, course_id))
@@ -51,15 +76,7 @@ class KeptLookups:
             book.engine, book.course_id, book.authenticator = engine, course_id, authenticator
             book.db = scoped_session(sessionmaker(autoflush=True, bind=engine, future=True))
 
-        def listed(path: str, exclude: list[str] | None = None) -> list[str]:
-            if path not in self.files:
-                self.files[path] = look(path, exclude)
-            return self.files[path]
-
-        with (
-            swapped(Gradebook, __init__=opened, close=lambda book: book.db.remove()),
-            swapped(utils, find_all_files=listed),  # which `Autograde` calls for the source folder alone
-        ):
+        with swapped(Gradebook, __init__=opened, close=lambda book: book.db.remove()):
             yield
 
     def close(self) -> None:
@@ -69,34 +86,30 @@ class KeptLookups:
         self.engines.clear()
 
 
-class Entered(NotebookExporter):
-    """Writes the notebook of a graded submission: read for this alone, so that no step needs a copy of it."""
+class GetGradesAtOnce(GetGrades):
+    """Put points and comments of all cells into a notebook with a query for each kind, not one for each cell."""
 
-    def from_file(  # type: ignore[override]
-        self, file_stream: Any, resources: Any = None, **kwargs: Any
-    ) -> tuple[str, Any]:
-        """Read a notebook and convert it."""
-        return self.from_notebook_node(nbformat.v4.reads(file_stream.read()), resources, **kwargs)
-
-    def from_notebook_node(  # type: ignore[override]
-        self, nb: Any, resources: Any = None, **kwargs: Any
-    ) -> tuple[str, Any]:
-        """Convert a notebook, in place."""
-        resources = self._init_resources(resources)
-        for step in self._preprocessors:
-            nb, resources = step(nb, resources)
-        nbformat.validate(nb, relax_add_props=True)
-        resources["output_suffix"] = ".nbconvert"
-        return json.dumps(nb, ensure_ascii=False, sort_keys=True) + "\n", resources
-
-
-class OnePass(Autograde):
-    """nbgrader's converter without its second pass, in which a kernel would run the notebook."""
-
-    def convert_single_notebook(self, notebook_filename: str) -> None:
-        """Convert a notebook."""
-        self._init_preprocessors()
-        BaseConverter.convert_single_notebook(self, notebook_filename)
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Fill in one notebook."""
+        names = resources["nbgrader"]
+        with Gradebook(names["db_url"]) as book:
+            of = book.find_submission_notebook(names["notebook"], names["assignment"], names["student"]).id
+            cells = select(BaseCell.name, Grade.score, Grade.max_score).join(Grade, Grade.cell_id == BaseCell.id)
+            scores = {name: row for name, *row in book.db.execute(cells.where(Grade.notebook_id == of))}
+            texts = select(BaseCell.name, Comment.comment).join(Comment, Comment.cell_id == BaseCell.id)
+            comments = {name: text for name, text in book.db.execute(texts.where(Comment.notebook_id == of))}
+            whole = SubmittedNotebook
+            sums = select(whole.score, whole.max_score, whole.late_submission_penalty).where(whole.id == of)
+            score, most, late = book.db.execute(sums).one()
+        for cell in nb.cells:
+            own = cell.metadata.get("nbgrader", {})
+            if utils.is_solution(cell) or utils.is_task(cell):
+                own["comment"] = comments[own["grade_id"]]
+            if utils.is_grade(cell) or utils.is_task(cell):
+                own["score"], own["points"] = scores[own["grade_id"]]
+        late = late or 0
+        names |= {"score": score - late, "max_score": most, "late_penalty": late}
+        return nb, resources
 
 
 class PagesOnly(GenerateFeedback):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from autograder.engine import collect, intake, seen
-from autograder.engine.commit import Committer, only_writer
+from autograder.engine import collect, intake, rebuild, seen
+from autograder.engine.commit import Committer, Graded, only_writer
 from autograder.engine.pool import Stopped
 from autograder.engine.verdicts import REJECTED, RETRY
 
@@ -23,7 +23,7 @@ class Grader(Protocol):
     """What one kind of assignment does with its submissions; the rest of a run is the same for all kinds."""
 
     name: str
-    template: dict[str, Any]  # the assignment's notebook
+    source: intake.Source
 
     def take(self, learner: str, folder: Path) -> intake.Job:
         """Take one submission in, without running any of it.
@@ -86,7 +86,7 @@ class Run:
         with contextlib.ExitStack() as stack:
             if self.plan.enters:
                 stack.enter_context(only_writer(self.course))
-                self.writer = Committer(self.course, self.grader.name, self.plan.db)
+                self.writer = Committer(self.course, self.grader.name, self.grader.source.template, self.plan.db)
                 if missing := self.writer.ready():
                     raise Stopped(missing)
             taken = self.taken(learners, progress)
@@ -146,8 +146,7 @@ class Run:
         print(f"REJECTED {learner!r:.80}: {reason}")
         if self.writer and collect.on_roster(self.course, learner):
             result = {"cells": {}, "notices": [], "missing": f"✗ Not graded: {reason}"}
-            empty = intake.written(intake.rebuilt(self.grader.template, []))
-            self.enter(learner, result, {f"{self.grader.name}.ipynb": empty})
+            self.enter(Graded(learner, result, rebuild.rebuilt(self.grader.source.template, [])))
 
     def finish(self, job: intake.Job, cells: Cells) -> None:
         """Count a submission's verdicts, and enter them if this run does."""
@@ -163,17 +162,17 @@ class Run:
             received = seen.stamp(self.course, self.grader.name, job.learner, job.receipt)
             result = {"cells": cells, "notices": job.notices, "missing": NEVER_RUN, "receipt": job.receipt,
                       "received": received}  # fmt: skip
-            files = {f"{self.grader.name}.ipynb": intake.written(job.notebook), **self.grader.files(job)}
+            files = self.grader.files(job)
             if job.timestamp:
                 files["timestamp.txt"] = job.timestamp.encode()
-            if not self.enter(job.learner, result, files):
+            if not self.enter(Graded(job.learner, result, job.notebook, files)):
                 return
         self.counts.update(verdicts)
 
-    def enter(self, learner: str, result: dict[str, Any], files: dict[str, bytes]) -> bool:
+    def enter(self, graded: Graded) -> bool:
         """Enter one learner's verdicts; say whether it could be done."""
         assert self.writer
-        done = self.writer.try_to_enter(learner, result, files)
+        done = self.writer.try_to_enter(graded)
         if not done:
             self.counts[RETRY] += 1
         return done
