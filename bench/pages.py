@@ -52,7 +52,7 @@ def grading(found: dict) -> str:
         "the two ways in turn (`python -m bench grading`), on "
         f"{place(found)}, at a load of {found['load']:.1f}. Other work on the machine makes both columns larger. "
         "The row without isolation is the least that running these checks can cost: they compare values and gradients "
-        "over many shapes. Of entering, most is nbgrader's own converter and gradebook.\n"
+        "over many shapes.\n"
     )
 
 
