@@ -38,12 +38,11 @@ def library(code: Sequence[str], modules: Collection[str], folder: Path) -> Iter
 
 
 def grader(code: Sequence[str], folder: Path = AUTOGRADER) -> Iterator[Path]:
-    """The files of autograder that some code uses, but for checks and tables, which are found by name."""
+    """The files of autograder that some code uses, but for checks and their table, which are found by name."""
     texts = {name: text for name, text in read(folder).items() if name.split("/")[0] not in ELSEWHERE}
     for name in imports.needed(texts, "autograder", code, ["__init__.py"]):
         yield folder / name
-        if (table := (folder / name).with_suffix(".toml")).exists():
-            yield table
+        yield from (path for path in (folder / name).parent.glob("*.toml") if f'"{path.name}"' in texts[name])
 
 
 def checks(modules: Collection[str], folder: Path = AUTOGRADER) -> list[Path]:
