@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TextIO
 
-SECONDS = 20  # of computing, for one call of `check` and for one grade cell, unless a course says otherwise
+SECONDS = 20  # of computing, for one check, and so for a grade cell, which holds one; a course may say otherwise
 
 
 class TimeUp(BaseException):

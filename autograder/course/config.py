@@ -37,7 +37,7 @@ private_checks = ""
 # cells, which takes seconds a learner. "all": every cell; needed if you add cells that depend on others.
 run = "graded"
 
-# Seconds before one check, and one cell, is stopped and counts 0.
+# Seconds of computing before one check, and seconds before one cell, is stopped and counts 0.
 check_seconds = {check_seconds}
 cell_seconds = {cell_seconds}
 

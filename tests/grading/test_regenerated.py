@@ -51,11 +51,11 @@ def exported(term: Term) -> dict[str, float]:
         return {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
 
 
-def test_plain_nbgrader_gives_what_was_earned(term):
-    term.run(f"nbgrader autograde {CHAPTER}", term.course)
+def test_the_engine_gives_what_was_earned(term):
+    term.run(f"python -m autograder grade {term.course} {CHAPTER}", term.course)
     assert exported(term) == EARNED
 
 
-def test_so_does_the_engine(term):
-    term.run(f"python -m autograder grade {term.course} {CHAPTER} --force", term.course)
+def test_so_does_plain_nbgrader(term):
+    assert term.run(f"nbgrader autograde {CHAPTER} --force", term.course).count("Autograding submitted") >= len(EARNED)
     assert exported(term) == EARNED
