@@ -46,18 +46,18 @@ def train(model: torch.nn.Module, ids: Tensor, steps: int, generator: torch.Gene
     matrices = [p for p in model.parameters() if p.dim() == 2]
     vectors = [p for p in model.parameters() if p.dim() == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99), fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99), fused=True)
     for step in range(steps):
         share = min(1.0, (step + 1) / 100)
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = rate * share * (0.55 + 0.45 * math.cos(math.pi * step / steps))
         starts = torch.randint(len(ids) - length, (batch,), generator=generator)
         window = ids[starts[:, None] + torch.arange(length + 1)]
         loss = F.cross_entropy(model(window[:, :-1]).flatten(0, 1), window[:, 1:].flatten())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         if step % 100 == 0 or step == steps - 1:
             print(f"step {step:5d} of {steps}  loss {loss.item():.3f}  {time.time() - begun:.0f} s", flush=True)
 

@@ -22,7 +22,7 @@ COMPILE_PAYS_FROM = 1000  # steps on a GPU; compiling takes one to two minutes t
 
 @dataclass(frozen=True)
 class Place:
-    """A rank's place in a run.
+    """Where a rank stands in a run.
 
     Attributes:
         device: where the rank computes.
@@ -121,7 +121,7 @@ def spread(model: nn.Module, where: Place, shard: bool) -> nn.Module:
 
     Args:
         model: the same on every rank, on the rank's device.
-        where: this rank's place.
+        where: of this rank, see `place`.
         shard: FSDP2 instead of DDP, for models that fill a GPU; blocks in an `nn.ModuleList` are sharded one by one.
     """
     if where.ranks == 1:
