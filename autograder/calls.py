@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 
-class Far:
+class InOtherProcess:
     """Something in another process that takes several steps at once."""
 
     def in_turn(self, calls: list[tuple]) -> list:
@@ -46,7 +46,7 @@ def in_turn(function: Any, *calls: tuple) -> list:
         function: a learner's function or module, here or in another process.
         calls: the positional arguments of each call.
     """
-    if isinstance(function, Far):
+    if isinstance(function, InOtherProcess):
         return function.in_turn(list(calls))
     return [function(*arguments) for arguments in calls]
 
@@ -60,7 +60,7 @@ def loaded(layer: Any, state: Mapping[str, torch.Tensor], *args: Any, **kwargs: 
         args: what the class is called with.
         kwargs: by name.
     """
-    make = layer.loaded if isinstance(layer, Far) else functools.partial(load_new, layer)
+    make = layer.loaded if isinstance(layer, InOtherProcess) else functools.partial(load_new, layer)
     return _by_its_names(make, layer, dict(state), args, kwargs)
 
 
@@ -73,7 +73,7 @@ def zeroed(layer: Any, given: Mapping[str, torch.Tensor], *args: Any, **kwargs: 
         args: what the class is called with.
         kwargs: by name.
     """
-    make = layer.zeroed if isinstance(layer, Far) else functools.partial(zero_new, layer)
+    make = layer.zeroed if isinstance(layer, InOtherProcess) else functools.partial(zero_new, layer)
     return _by_its_names(make, layer, {name.replace("__", "."): value for name, value in given.items()}, args, kwargs)
 
 
@@ -109,7 +109,7 @@ def _by_its_names(make: Any, layer: Any, state: dict[str, torch.Tensor], args: t
 
 
 def _parameters(module: Any) -> dict[str, torch.Tensor]:
-    return module.weights() if isinstance(module, Far) else dict(module.named_parameters())
+    return module.weights() if isinstance(module, InOtherProcess) else dict(module.named_parameters())
 
 
 def parts() -> ModuleType:
@@ -179,7 +179,7 @@ def named_as_now(function: Any, found: Any) -> Any:
 
 def _before(function: Any) -> dict[str, str]:
     """The names of before that the classes of a function's file have, with those of now, which these classes lack."""
-    own = function.attributes() if isinstance(function, Far) else attributes(function)
+    own = function.attributes() if isinstance(function, InOtherProcess) else attributes(function)
     return {old: new for old, new in parts().NOW.items() if old in own and new not in own}
 
 
