@@ -294,7 +294,7 @@ class GPT2(nn.Module):
 
         Args:
             tokens: (B, T) token numbers, int64.
-            positions: (..., T). positions in the text, the same for all or one row for each; None means 0 … T − 1.
+            positions: (..., T). where tokens stand in the text, one row for all or one for each; None means 0 … T − 1.
 
         Returns:
             (B, T, D).
@@ -328,7 +328,7 @@ class GPT2(nn.Module):
 
         Args:
             tokens: (B, T) token numbers, int64.
-            positions: (..., T). positions in the text, as in `embed`; None means 0 … T − 1.
+            positions: (..., T). where tokens stand in the text, as in `embed`; None means 0 … T − 1.
             mixes: for every block what its attention does with query, key and value; None is causal attention.
 
         Returns:

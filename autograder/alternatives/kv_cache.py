@@ -146,7 +146,7 @@ class Counted(reference.CachedGPT2):
 
 
 @alternative(WHOLE, "padding at the last position instead of the first")
-class OtherFilling(reference.CachedGPT2):
+class OtherPadding(reference.CachedGPT2):
     def step(self, tokens, last_only=False):
         positions = torch.arange(self.seen, self.seen + tokens.size(1)).expand(tokens.shape)
         if self.padding is not None:

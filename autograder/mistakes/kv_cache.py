@@ -253,7 +253,7 @@ class AlwaysAtTheFront(Layer):
 
 
 @mistake(LAYER, FIRST_SLOTS)
-class NeverFilled(Layer):
+class NeverCounted(Layer):
     def append(self, key, value):
         end = self.stored + key.size(-2)
         keys, values = store(self, key, value, self.stored, end)
@@ -475,7 +475,7 @@ class SeenIsNotCounted(Parts):
 
 
 @mistake(WHOLE, RESTART)
-class PlacesFromZero(Parts):
+class PositionsFromZero(Parts):
     def positions(self, tokens):
         slots = torch.arange(tokens.size(1))
         return slots if self.padding is None else (slots - self.padding[:, None]).clamp(min=0)
@@ -510,7 +510,7 @@ class PaddingNotSubtracted(Parts):
 
 
 @mistake(WHOLE, IGNORED)
-class SamePlacesForAll(Parts):
+class SamePositionsForAll(Parts):
     def positions(self, tokens):
         return torch.arange(self.seen, self.seen + tokens.size(1)).expand(tokens.shape)
 

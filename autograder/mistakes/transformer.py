@@ -347,7 +347,7 @@ class NormedMemory(Steps):
 
 
 @mistake(DECODER, "the memory asks and the target answers")
-class TurnedRound(Steps):
+class SidesExchanged(Steps):
     def cross(self, x, memory, mask):
         def ask(y):
             answer = self.cross_attention(memory, y).mean(1, keepdim=True)
@@ -416,7 +416,7 @@ def over_the_others(logits, targets, smoothing=0.1, ignore=0):
 
 
 @mistake(LOSS, OTHERS_ONLY)
-def filled_table(logits, targets, smoothing=0.1, ignore=0):
+def table_of_others(logits, targets, smoothing=0.1, ignore=0):
     wanted = torch.full_like(logits, smoothing / max(logits.size(-1) - 1, 1))
     wanted = wanted.scatter(-1, targets[..., None], 1 - smoothing)
     return mean_of(-(wanted * logits.log_softmax(-1)).sum(-1), targets, ignore)

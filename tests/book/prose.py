@@ -8,7 +8,7 @@ from pathlib import Path
 
 Line = tuple[int, str]
 FENCE = re.compile(r"^(`{3,}|:{3,})(.*)$")
-SPAN = re.compile(r"`[^`\n]*`|\$[^$\n]*\$|\]\([^)\n]*\)|<[^>\n]*>|https?://\S+")
+SPAN = re.compile(r"`[^`\n]*`|\$[^$\n]*\$|\]\([^)\n]*\)|<[^>\n]*>|https?://\S+|\bcolor:#\w+")
 ROLE = re.compile(r"\{[\w:]+\}`([^`<\n]*)(?:<[^`\n]*>)?`")
 SAID = re.compile(r'//.*$|"[^"]* [^"]*"|`[^`]* [^`]*`')
 LABEL = re.compile(r"^\([\w-]+\)=$|^\$\$.*$|^name: .*$")
@@ -32,7 +32,7 @@ def of_page(text: str) -> Iterator[Line]:
         if inside:
             if "code-cell" in inside:
                 cell.append((number, line))
-            elif inside.startswith(("{glossary}", "{admonition}", "{note}")):
+            elif inside.startswith("{"):
                 yield number, plain(line)
             continue
         if line.strip().startswith("$$"):
