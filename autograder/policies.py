@@ -80,7 +80,7 @@ class Reader:
         self.learn()
 
     def learn(self) -> None:
-        """Follow imports and assignments until nothing new is learnt."""
+        """Follow imports and assignments until nothing new is learned."""
         nodes = [node for part in self.code for node in ast.walk(part)]
         for node in nodes:
             if isinstance(node, ast.Import):

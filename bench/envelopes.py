@@ -26,7 +26,7 @@ def one(name: str, seed: int, tokens: Path) -> tuple[list[dict[str, Any]], float
     chosen = capstone_gpt.preset(name).but(seed=seed, checkpoint_every=0)
     config = chosen.config(token_files.read_meta(tokens)["vocab_size"])
     model = gpt2.GPT2(config, torch.Generator().manual_seed(seed))
-    clock = time.monotonic if devices.place().device.type == "cuda" else time.process_time
+    clock = time.monotonic if devices.this_rank().device.type == "cuda" else time.process_time
     start = clock()
     with tempfile.TemporaryDirectory() as folder:
         run = capstone_gpt.train(model, chosen, tokens, folder)

@@ -105,7 +105,7 @@ def minutes(seconds: float) -> str:
 
 
 def filled(text: str) -> str:
-    """A page's text with the measured paragraphs in their places."""
+    """A page's text with the measured paragraphs put where they belong."""
 
     def paragraph(match: re.Match[str]) -> str:
         path = ROOT / "bench" / "results" / f"{match[2]}.json"

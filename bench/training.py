@@ -40,7 +40,7 @@ def flops(model: torch.nn.Module, shape: dict[str, int]) -> float:
 
 
 def windows(tokens: torch.Tensor, shape: dict[str, int], seed: int = 0) -> Batch:
-    """Draw batches as nanoGPT's train.py does: random places, one slice each, stacked."""
+    """Draw batches as nanoGPT's train.py does: random starts, one slice each, stacked."""
     length, generator = shape["context_length"], torch.Generator().manual_seed(seed)
 
     def batch() -> tuple[torch.Tensor, torch.Tensor]:

@@ -27,7 +27,7 @@ MOVED = {
 
 
 class _Moved(types.ModuleType):
-    """A module under its name of before; what it has is looked up at its new place."""
+    """A module under its name of before; what it has is looked up under its new name."""
 
     __path__: list[str] = []  # else `python -m` would warn that it is known already
 

@@ -47,7 +47,7 @@ def merge(tokens: Sequence[int], pair: Pair, new: int) -> list[int]:
     Args:
         tokens: token numbers.
         pair: the two neighbours to look for, in this order.
-        new: the number that takes their place.
+        new: the number that replaces them.
 
     Returns:
         A new list; the given tokens stay as they are.
@@ -67,8 +67,8 @@ def merge(tokens: Sequence[int], pair: Pair, new: int) -> list[int]:
 def learn(chunks: Mapping[bytes, int], n_merges: int) -> list[Pair]:
     """Learn merges: again and again join the pair of neighbours that occurs most often.
 
-    Each chunk begins as its bytes and counts as often as it occurs. A pair is counted at every place where it stands,
-    so `aaa` holds the pair `aa` twice. Of pairs that occur equally often the smallest wins, compared as Python
+    Each chunk begins as its bytes and counts as often as it occurs. A pair is counted at every position where it
+    stands, so `aaa` holds the pair `aa` twice. Of pairs that occur equally often the smallest wins, compared as Python
     compares tuples of numbers: first the left token, then the right one.
 
     Args:
@@ -105,17 +105,17 @@ class PairIndex:
         self.words = [list(chunk) for chunk in chunks]
         self.times = list(chunks.values())
         self.counts: dict[Pair, int] = defaultdict(int)
-        self.places: dict[Pair, set[int]] = defaultdict(set)
+        self.holders: dict[Pair, set[int]] = defaultdict(set)  # which chunks hold a pair
         for i, word in enumerate(self.words):
             for pair in pairwise(word):
                 self.counts[pair] += self.times[i]
-                self.places[pair].add(i)
+                self.holders[pair].add(i)
 
     def join(self, pair: Pair, new: int) -> set[Pair]:
         """Join a pair wherever it stands, keep the counts right, and return the pairs that are new."""
         left, right = pair
-        counts, places, born = self.counts, self.places, set()
-        for i in places.pop(pair):  # of these words some may have lost the pair meanwhile
+        counts, holders, born = self.counts, self.holders, set()
+        for i in holders.pop(pair):  # of these words some may have lost the pair meanwhile
             word, times = self.words[i], self.times[i]
             at, last = 0, len(word) - 1
             while at < last:
@@ -124,13 +124,13 @@ class PairIndex:
                         counts[word[at - 1], left] -= times
                         now = word[at - 1], new
                         counts[now] += times
-                        places[now].add(i)
+                        holders[now].add(i)
                         born.add(now)
                     if at + 1 < last:
                         counts[right, word[at + 2]] -= times
                         now = new, word[at + 2]
                         counts[now] += times
-                        places[now].add(i)
+                        holders[now].add(i)
                         born.add(now)
                     word[at : at + 2] = [new]
                     last -= 1
@@ -192,7 +192,7 @@ def decode(tokens: Sequence[int], pieces: Mapping[int, bytes]) -> str:
 def split_special(text: str, special: Sequence[str]) -> list[str]:
     """Cut a text so that each special token stands alone, whole, and no chunk or merge can reach into it.
 
-    Go from left to right. Where several special tokens begin at the same place, the longest counts.
+    Go from left to right. Where several special tokens begin at the same position, the longest counts.
 
     Args:
         text: any text.
@@ -340,7 +340,7 @@ def train(text: str, vocab_size: int, special: Sequence[str] = (), pattern: str 
         pattern: how the text is cut into chunks.
 
     Raises:
-        ValueError: `vocab_size` has no room for the 256 bytes and the special tokens.
+        ValueError: `vocab_size` is less than 256 bytes and the special tokens need.
     """
     n_merges = vocab_size - 256 - len(special)
     if n_merges < 0:

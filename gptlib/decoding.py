@@ -45,7 +45,7 @@ def predictor(model: nn.Module) -> Predict:
 
 
 def with_temperature(logits: Tensor, temperature: float) -> Tensor:
-    """Sharpen the law of the next token (temperature below 1) or flatten it (above 1).
+    """Sharpen the distribution of the next token (temperature below 1) or flatten it (above 1).
 
     Temperature 0 is the limit of ever lower ones: everything goes to the largest logit of the row, and of several
     equally large ones to the first. It keeps its logit; all others become −∞.
@@ -79,7 +79,7 @@ def top_k(logits: Tensor, k: int) -> Tensor:
         k: how many to keep, at least 1.
 
     Returns:
-        (..., V) the kept logits unchanged, each in its place, and −∞ elsewhere.
+        (..., V) the kept logits unchanged, each at its own token, and −∞ elsewhere.
 
     Raises:
         ValueError: `k` is less than 1.
@@ -105,7 +105,7 @@ def top_p(logits: Tensor, p: float) -> Tensor:
         p: the mass to keep, more than 0 and at most 1.
 
     Returns:
-        (..., V) the kept logits unchanged, each in its place, and −∞ elsewhere.
+        (..., V) the kept logits unchanged, each at its own token, and −∞ elsewhere.
 
     Raises:
         ValueError: `p` is not in (0, 1].
@@ -129,7 +129,7 @@ def min_p(logits: Tensor, p: float) -> Tensor:
         p: from 0, which keeps all, to 1, which keeps the likeliest alone.
 
     Returns:
-        (..., V) the kept logits unchanged, each in its place, and −∞ elsewhere.
+        (..., V) the kept logits unchanged, each at its own token, and −∞ elsewhere.
 
     Raises:
         ValueError: `p` is not in [0, 1].
@@ -139,8 +139,8 @@ def min_p(logits: Tensor, p: float) -> Tensor:
     """
     if not 0 <= p <= 1:
         raise ValueError(f"p must be between 0 and 1, got {p}")
-    shares = logits.softmax(-1)
-    return logits.masked_fill(shares < p * shares.amax(-1, keepdim=True), -torch.inf)
+    probabilities = logits.softmax(-1)
+    return logits.masked_fill(probabilities < p * probabilities.amax(-1, keepdim=True), -torch.inf)
 
 
 def repetition_penalty(logits: Tensor, tokens: Tensor, penalty: float) -> Tensor:
@@ -232,8 +232,8 @@ def _steps(
         if how.get("temperature", 1.0) == 0:
             drawn = logits.argmax(-1)
         else:
-            shares = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1)
-            drawn = torch.multinomial(shares, 1, generator=generator)[:, 0]
+            probabilities = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1)
+            drawn = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
         drawn = drawn.masked_fill(~running, PAD)
         tokens = torch.cat([tokens, drawn[:, None]], 1)
         for end in stop:
@@ -298,7 +298,7 @@ def beam_search(
 
     Returns:
         The `beams` best texts, best first (fewer if fewer are possible): tokens (W, T + length), the prompt in front
-        and filled up with `stop` where a text ended early, and their scores (W).
+        and padded with `stop` where a text ended early, and their scores (W).
 
     Raises:
         ValueError: `length` or `beams` is less than 1, or `prompt` is not of shape (T).
@@ -361,5 +361,5 @@ def repeated(tokens: Sequence[int], n: int = 4) -> float:
 
 
 def _without_pads(tokens: Tensor) -> Tensor:
-    """Put the first token of the row in the place of each PAD: a model can read it, and it has been seen anyway."""
+    """Replace each PAD by the first token of its row: a model can read it, and it has been seen anyway."""
     return torch.where(tokens == PAD, tokens[:, :1], tokens)

@@ -135,8 +135,8 @@ class GPT(nn.Module):
     Args:
         config: its sizes.
 
-    Weights begin as N(0, 0.02²) at the paper's width of 768, and wider spread in narrower models (0.02 √(768 / D)), so
-    that a sum over D of them has the same size.
+    Weights begin with mean 0 and a standard deviation of 0.02 at the paper's width of 768, and a larger one in narrower
+    models, 0.02 √(768 / D), so that a sum over D of them has the same size.
 
     Source:
         Radford et al. 2018, equation 2 and section 4.1.
@@ -169,8 +169,8 @@ class GPT(nn.Module):
             raise ValueError(
                 f"tokens must be at most context_length = {self.config.context_length} long, got {tokens.size(1)}"
             )
-        places = torch.arange(tokens.size(1), device=tokens.device)
-        states = [self.dropout(self.token_embedding(tokens) + self.position_embedding(places))]
+        positions = torch.arange(tokens.size(1), device=tokens.device)
+        states = [self.dropout(self.token_embedding(tokens) + self.position_embedding(positions))]
         for block in self.blocks:
             states.append(block(states[-1]))
         return states
@@ -199,7 +199,7 @@ def next_token_loss(logits: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
 
     Args:
         logits: (B, T, V); those at position t predict the token at t + 1.
-        tokens: (B, T) token numbers, filled up at the end.
+        tokens: (B, T) token numbers, padded at the end.
         lengths: (B,) true lengths, between 0 and T, at least one of them 2 or more.
 
     Returns:
@@ -239,7 +239,7 @@ def format_task(
         One list of token numbers for each sequence.
 
     Raises:
-        ValueError: `kind` is unknown, `parts` are too few or too many for it, or `limit` leaves no room.
+        ValueError: `kind` is unknown, `parts` are too few or too many for it, or `limit` is too small for it.
 
     Source:
         Radford et al. 2018, section 3.3 and Figure 1.
@@ -260,8 +260,12 @@ def format_task(
     raise NotImplementedError("gpt.format_task")
 
 
-def fill_up(sequences: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Tensor]:
-    """Put sequences of unequal length into one tensor (given): (R, T) token numbers and (R,) true lengths.
+def fill_up(sequences: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
+    """Pad sequences of unequal length to one tensor (given): (R, T) token numbers and (R,) true lengths.
+
+    Args:
+        sequences: of token numbers.
+        padding: the token number that stands behind the end of the shorter ones.
 
     Raises:
         ValueError: there is no sequence.
@@ -269,7 +273,7 @@ def fill_up(sequences: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Te
     if not sequences:
         raise ValueError("sequences must not be empty")
     longest = max(map(len, sequences))
-    rows = [[*sequence, *[filler] * (longest - len(sequence))] for sequence in sequences]
+    rows = [[*sequence, *[padding] * (longest - len(sequence))] for sequence in sequences]
     return torch.tensor(rows), torch.tensor([len(sequence) for sequence in sequences])
 
 

@@ -127,7 +127,7 @@ def perplexity(predict: LanguageModel, text: str, vocabulary: str, context: str 
         context: tokens that stand before the text.
 
     Returns:
-        The perplexity, a float from 1 (every token foretold with certainty) to infinity (some token had
+        The perplexity, a float from 1 (every token predicted with certainty) to infinity (some token had
         probability 0). Its base-2 logarithm is the cross-entropy: with characters as tokens, bits per character.
 
     Raises:

@@ -101,7 +101,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     if mask is None:
         return scores.softmax(dim=-1) @ value
     weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1)
-    # A row without any key is 0/0 here; filling it after the softmax keeps its gradient at 0 as well.
+    # A row without any key is 0/0 here; masking it after the softmax keeps its gradient at 0 as well.
     return weights.masked_fill(~mask, 0.0) @ value
     # END SOLUTION
 

@@ -30,7 +30,7 @@ from .weights.gpt2 import parameter_names, read_checkpoint
 # Takes query, key and value, each (B, H, T, K), and gives what the heads found, (B, H, T, K).
 Mix = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-STD = 0.02  # of the normal law from which matrices start
+STD = 0.02  # of the normal distribution from which matrices start
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,11 @@ def parameter_count(config: GPT2Config) -> int:
 
 
 def initial_std(name: str, n_layers: int) -> float:
-    """Give the standard deviation of the normal law (of mean 0) from which a parameter starts.
+    """Give the standard deviation of the normal distribution (of mean 0) from which a parameter starts.
 
     Matrices start at 0.02. Those whose output is added to the residual stream, the last of each attention and of each
-    feed-forward layer, start smaller by 1/√N, where N counts all such additions: two a block. Biases start at 0.
+    feed-forward layer, start smaller: divided by the root of the number of all such additions, two a block. Biases
+    start at 0.
 
     Args:
         name: of a parameter, as `GPT2.named_parameters()` has it, e.g. "blocks.3.attention.output.weight".
@@ -293,7 +294,7 @@ class GPT2(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator | None = None) -> None:
-        """Draw all parameters anew, in place, with the spread of `initial_std`; norms start at scale 1 and shift 0.
+        """Draw all parameters anew, in place, with the deviations of `initial_std`; norms start at scale 1, shift 0.
 
         Args:
             generator: draws the numbers, in the order of `named_parameters()`.
@@ -311,7 +312,7 @@ class GPT2(nn.Module):
 
         Args:
             tokens: (B, T) token numbers, int64.
-            positions: (..., T). places in the text, the same for all or one row for each; None means 0 … T − 1.
+            positions: (..., T). where tokens stand in the text, one row for all or one for each; None means 0 … T − 1.
 
         Returns:
             (B, T, D).
@@ -349,7 +350,7 @@ class GPT2(nn.Module):
 
         Args:
             tokens: (B, T) token numbers, int64.
-            positions: (..., T). places in the text, as in `embed`; None means 0 … T − 1.
+            positions: (..., T). where tokens stand in the text, as in `embed`; None means 0 … T − 1.
             mixes: for every block what its attention does with query, key and value; None is causal attention.
 
         Returns:
@@ -369,7 +370,7 @@ class GPT2(nn.Module):
 
 
 def from_hugging_face(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:
-    """Rename and turn the tensors of a published GPT-2, so that `GPT2.load_state_dict` takes them.
+    """Rename and transpose the tensors of a published GPT-2, so that `GPT2.load_state_dict` takes them.
 
     OpenAI's code multiplies x @ W with W of shape (in, out); `nn.Linear` keeps (out, in). So the four matrices of each
     block are to be transposed, and nothing else is. `c_attn` holds query, key and value side by side.

@@ -5,8 +5,8 @@ one. So the keys and values of all blocks can be stored, and a new token needs o
 stores those of one block and is a `Mix` of `gpt2`: it does what attention does, with the stored keys besides the new
 ones. `CachedGPT2` is a model with one for each block; `cached` makes a function of it that remembers its text.
 
-Rows of unequal length are filled up on the left, so that all rows end at the same place. `padding` says how many
-places of each row are such filling; the text of row b begins at place `padding[b]` of the cache, as its position 0.
+A cache has slots, one for each token that is read. Rows of unequal length are padded on the left, so that all rows end
+in the same slot. `padding` says how many slots of each row are padding; behind them a row's text begins, at position 0.
 
 Axes:
     B: batch
@@ -57,15 +57,15 @@ def cache_mask(
 ) -> Tensor:
     """Say which stored and new keys each new position may look at.
 
-    The keys of `offset` earlier places come first, then those of the `length` new ones, so S = offset + length and the
-    first query stands at place `offset`. It may look at itself and at places before it; with a window, at the last
-    `window` of these, itself among them; and never at the filling on the left of its row.
+    The keys of `offset` earlier slots come first, then those of the `length` new ones, so S = offset + length and the
+    first query stands in slot `offset`. It may look at itself and at slots before it; with a window, at the last
+    `window` of these, itself among them; and never at the padding on the left of its row.
 
     Args:
         length: number of new positions T, at least 1.
-        offset: number of earlier places whose keys are stored, at least 0.
-        padding: (B,) for each row the number of places at its left end that are filling; None means none.
-        window: most places a query looks at, at least 1; None means all.
+        offset: number of earlier slots, whose keys are stored, at least 0.
+        padding: (B,) for each row the number of slots at its left end that are padding; None means none.
+        window: most slots a query looks at, at least 1; None means all.
 
     Returns:
         (B, 1, T, S) booleans, True where a query may look; B is 1 without `padding`.
@@ -92,15 +92,15 @@ def cache_mask(
 
 
 class LayerCache(nn.Module):
-    """The keys and values of one block, in tensors that are made once and filled from the left.
+    """The keys and values of one block, in tensors that are allocated once and written from the left.
 
-    `keys` and `values` are None until the first are appended, then (B, H, size, K), of which `stored` places are in
-    use. With a window, `size` may be smaller than the text: when the places run out, what the window still needs is
+    `keys` and `values` are None until the first are appended, then (B, H, size, K), of which `stored` slots are in
+    use. With a window, `size` may be smaller than the text: when the slots run out, what the window still needs is
     moved to the front, and the rest is forgotten.
 
     Args:
-        size: number of places, at least 1, and not less than the window.
-        window: most places a query looks at; None means all that are stored.
+        size: number of slots, at least 1, and not less than the window.
+        window: most slots a query looks at; None means all that are stored.
 
     Raises:
         ValueError: `size` or `window` is out of range.
@@ -121,12 +121,12 @@ class LayerCache(nn.Module):
         self.reset()
 
     def reset(self, padding: Tensor | None = None) -> None:
-        """Forget all texts (given); the next ones have `padding`, (B,), filling at their left ends."""
+        """Forget all texts (given); `padding`, (B,), says how much of it the next ones have at their left ends."""
         self.keys = self.values = None
         self.stored, self.padding = 0, padding
 
     def allocate(self, key: Tensor) -> tuple[Tensor, Tensor]:
-        """See to it that the places behind `stored` suffice for `key`, (B, H, T, K) (given; no exercise).
+        """See to it that the slots behind `stored` suffice for `key`, (B, H, T, K) (given; no exercise).
 
         Returns:
             `keys` and `values` themselves, not copies: (B, H, size, K) each.
@@ -145,7 +145,7 @@ class LayerCache(nn.Module):
             return self.keys, self.values
         kept = self.stored if self.window is None else min(self.stored, self.window - 1)
         if kept + length > self.size:
-            raise ValueError(f"key must fit into the {self.size} places of the cache, got {kept} + {length} positions")
+            raise ValueError(f"key must fit into the {self.size} slots of the cache, got {kept} + {length} positions")
         for store in (self.keys, self.values):
             store[:, :, :kept] = store[:, :, self.stored - kept : self.stored].clone()
         if self.padding is not None:
@@ -161,12 +161,12 @@ class LayerCache(nn.Module):
             value: (B, H, T, K).
 
         Returns:
-            Keys and values of all places that are filled now, oldest first: two tensors (B, H, S, K).
+            Keys and values of all slots that are in use now, oldest first: two tensors (B, H, S, K).
 
         Raises:
             ValueError: the cache is full, or the batch is another one.
         """
-        keys, values = self.allocate(key)  # (B, H, size, K) each, with places to write on behind `stored`
+        keys, values = self.allocate(key)  # (B, H, size, K) each, with slots to write on behind `stored`
         # BEGIN SOLUTION
         start, end = self.stored, self.stored + key.size(-2)
         keys[:, :, start:end] = key
@@ -210,13 +210,13 @@ class CachedGPT2(nn.Module):
     Attributes:
         model: the GPT-2.
         layers: a `LayerCache` for each block.
-        seen: number of places that have been read, filling among them.
+        seen: number of slots that have been read, padding among them.
         padding: of the texts that are being read; see `reset`.
 
     Args:
         model: the GPT-2, or its config, from which one is made.
-        size: places in the cache; None means the context of the model or, with a window, twice the window.
-        window: most places a position looks at; None means all before it.
+        size: slots in the cache; None means the context of the model or, with a window, twice the window.
+        window: most slots a position looks at; None means all before it.
 
     Raises:
         ValueError: `size` or `window` is out of range.
@@ -237,7 +237,7 @@ class CachedGPT2(nn.Module):
         """Forget all that was read, so that new texts can begin (given; no exercise).
 
         Args:
-            padding: (B,) how many tokens at the left end of each new text are filling; None means none.
+            padding: (B,) how many tokens at the left end of each new text are padding; None means none.
         """
         self.seen, self.padding = 0, padding
         for layer in self.layers:
@@ -247,7 +247,7 @@ class CachedGPT2(nn.Module):
         """Read new tokens, of which there are not too many.
 
         `model.embed(tokens, positions)`, `model.blocks` and `model.unembed` are the parts of a pass; a block takes what
-        its attention is to do as its second argument. Filling has a position, too: 0 will do, nobody looks at it.
+        its attention is to do as its second argument. Padding has a position, too: 0 will do, nobody looks at it.
 
         Args:
             tokens: (B, T).
@@ -257,8 +257,8 @@ class CachedGPT2(nn.Module):
             Logits of the next token at every new position, (B, T, V); with `last_only` at the last one, (B, 1, V).
         """
         # BEGIN SOLUTION
-        places = torch.arange(self.seen, self.seen + tokens.size(1), device=tokens.device)
-        positions = places if self.padding is None else (places - self.padding[:, None]).clamp(min=0)
+        slots = torch.arange(self.seen, self.seen + tokens.size(1), device=tokens.device)
+        positions = slots if self.padding is None else (slots - self.padding[:, None]).clamp(min=0)
         x = self.model.embed(tokens, positions)
         for block, layer in zip(self.model.blocks, self.layers, strict=True):
             x = block(x, layer)
@@ -281,9 +281,9 @@ class CachedGPT2(nn.Module):
                 stays as it was.
         """
         self._check(tokens)
-        room = tokens.size(1) if self.window is None else self.size - self.window + 1
+        most = tokens.size(1) if self.window is None else self.size - self.window + 1
         with torch.no_grad():
-            parts = [self.step(part, last_only) for part in tokens.split(room, dim=1)]
+            parts = [self.step(part, last_only) for part in tokens.split(most, dim=1)]
         return parts[-1] if last_only else torch.cat(parts, dim=1)
 
     def _check(self, tokens: Tensor) -> None:
@@ -292,11 +292,11 @@ class CachedGPT2(nn.Module):
         if self.padding is not None and self.padding.shape != tokens.shape[:1]:
             raise ValueError(f"padding must have one number for each of {tokens.size(0)} rows, got "
                              f"{self.padding.tolist()}")  # fmt: skip
-        places = self.seen + tokens.size(1)
-        if self.window is None and places > self.size:
-            raise ValueError(f"tokens must fit into the cache of {self.size} places, got {places}")
+        slots = self.seen + tokens.size(1)
+        if self.window is None and slots > self.size:
+            raise ValueError(f"tokens must fit into the cache of {self.size} slots, got {slots}")
         context = self.model.config.context_length
-        longest = places - (0 if self.padding is None else int(self.padding.min()))
+        longest = slots - (0 if self.padding is None else int(self.padding.min()))
         if longest > context:
             raise ValueError(f"tokens must fit into the context of {context}, got {longest}")
         if self.training and self.model.config.dropout > 0:
@@ -314,7 +314,7 @@ def cached(model: GPT2 | Any, padding: Tensor | None = None, **settings: int | N
 
     Args:
         model: a GPT-2, or a reader: what has `reset(padding)` and, called with tokens and `last_only`, reads on.
-        padding: (B,) how many tokens at the left end of each text are filling; None means none.
+        padding: (B,) how many tokens at the left end of each text are padding; None means none.
         settings: `size` and `window` of `CachedGPT2`.
 
     Returns:

@@ -220,7 +220,7 @@ BASE = TransformerConfig(vocab_size=37000, d_model=512, n_heads=8, n_layers=6, d
 
 
 class Transformer(nn.Module):
-    """Encoder and decoder; one table of embeddings serves source, target and read-out (given).
+    """Encoder and decoder; one table of embeddings serves source, target and output layer (given).
 
     Source:
         Vaswani et al. 2017, sections 3.1 and 3.4. A pre-norm model has one more norm at the end of each stack.
@@ -281,13 +281,13 @@ class Transformer(nn.Module):
 def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float = 0.1, ignore: int = PAD) -> Tensor:
     """Return the cross-entropy against targets of which a little is spread over the whole vocabulary.
 
-    The wanted distribution has 1 − ε + ε/V at the right token and ε/V at every other one. Positions whose target is
+    The wanted distribution has 1 − α + α/V at the right token and α/V at every other one. Positions whose target is
     `ignore` do not count; the mean is over the others. If there are none, the loss is 0.
 
     Args:
         logits: (..., V).
         targets: (...) token numbers.
-        smoothing: ε, in [0, 1).
+        smoothing: α, in [0, 1).
         ignore: the target that does not count.
 
     Returns:

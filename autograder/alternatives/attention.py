@@ -155,8 +155,8 @@ def concatenated(x):
 
 @alternative(MERGE, "contiguous memory, then view")
 def transposed_view(x):
-    turned = x.transpose(-2, -3).contiguous()
-    return turned.view(*turned.shape[:-2], turned.size(-1) * turned.size(-2))
+    exchanged = x.transpose(-2, -3).contiguous()
+    return exchanged.view(*exchanged.shape[:-2], exchanged.size(-1) * exchanged.size(-2))
 
 
 @alternative(MERGE, "movedim, then reshape")
@@ -199,7 +199,7 @@ class Functional(Layer):
         return self.output(mixed.transpose(1, 2).reshape(x.shape))
 
 
-@alternative(LAYER, "one joined projection where queries, keys and values come from the same place")
+@alternative(LAYER, "one joined projection where queries, keys and values come from the same sequence")
 class JoinedProjection(Layer):
     def forward(self, x, context=None, mask=None):
         layers = (self.query, self.key, self.value)

@@ -129,7 +129,7 @@ def decode_bytes(tokens, pieces):
     return bytes(byte for token in tokens for byte in pieces[token]).decode(errors="replace")
 
 
-@alternative("bpe.split_special", "place after place")
+@alternative("bpe.split_special", "position after position")
 def special_scan(text, special):
     parts, plain, i = [], "", 0
     while i < len(text):

@@ -80,10 +80,10 @@ def by_kthvalue(logits, k):
 @alternative("decoding.top_p", "sort upwards and take away the tail, as transformers does")
 def from_the_tail(logits, p):
     refuse(not 0 < p <= 1, f"p must be more than 0 and at most 1, got {p}")
-    ordered, places = torch.sort(logits, descending=False)
+    ordered, indices = torch.sort(logits, descending=False)
     gone = ordered.softmax(-1).cumsum(-1) <= 1 - p
     gone[..., -1:] = False
-    return logits.masked_fill(torch.zeros_like(gone).scatter(-1, places, gone), GONE)
+    return logits.masked_fill(torch.zeros_like(gone).scatter(-1, indices, gone), GONE)
 
 
 @alternative("decoding.top_p", "shift the mask by one")
@@ -130,7 +130,7 @@ def one_hots(logits, tokens, penalty):
     return torch.where(up, logits * penalty, torch.where(down, logits / penalty, logits))
 
 
-@alternative("decoding.repetition_penalty", "compare every token with every place")
+@alternative("decoding.repetition_penalty", "compare every token with every position")
 def by_comparison(logits, tokens, penalty):
     refuse(not 0 < penalty < math.inf, f"penalty must be more than 0, got {penalty}")
     seen = (tokens[..., None] == torch.arange(logits.size(-1))).sum(-2) > 0
@@ -150,10 +150,10 @@ def with_lists(predict, prompt, length, beams, *, stop=None, length_penalty=0.0)
     running, done = [(0.0, prompt.tolist())], []
     for n in range(1, length + 1):
         longer = []
-        for (score, text), law in zip(
+        for (score, text), logs in zip(
             running, predict(torch.tensor([t for _, t in running])).log_softmax(-1).tolist(), strict=True
         ):
-            for token, log in enumerate(law):
+            for token, log in enumerate(logs):
                 if token == stop:
                     done.append(((score + log) / n**length_penalty, text + [stop] * (length + 1 - n)))
                 elif log > -math.inf:
@@ -198,10 +198,10 @@ def with_a_heap(predict, prompt, length, beams, *, stop=None, length_penalty=0.0
     check_search(prompt, length, beams)
     running, done, dtype = {tuple(prompt.tolist()): 1.0}, {}, None
     for n in range(1, length + 1):
-        laws = predict(torch.tensor(list(running))).softmax(-1)
-        dtype, longer = laws.dtype, {}
-        for (text, share), law in zip(running.items(), laws.tolist(), strict=True):
-            for token, chance in enumerate(law):
+        chances = predict(torch.tensor(list(running))).softmax(-1)
+        dtype, longer = chances.dtype, {}
+        for (text, share), row in zip(running.items(), chances.tolist(), strict=True):
+            for token, chance in enumerate(row):
                 if share * chance == 0:
                     continue
                 if token == stop:

@@ -68,8 +68,8 @@ def branches(kind, parts, special, limit):
     start, delimiter, extract = special
 
     def pair(a, b):
-        room = limit - len(b) - 3
-        return [start] + list(a)[:room] + [delimiter] + list(b) + [extract]
+        left = limit - len(b) - 3
+        return [start] + list(a)[:left] + [delimiter] + list(b) + [extract]
 
     if kind == "classification":
         return [[start] + list(parts[0])[: limit - 2] + [extract]]

@@ -96,9 +96,9 @@ class ByIndex(reference.GPT2):
     def embed(self, tokens, positions=None):
         if positions is None and tokens.size(1) > self.config.context_length:
             raise ValueError(f"tokens must fit into the context, got {tokens.size(1)}")
-        places = self.position_embedding.weight
-        places = places[: tokens.size(1)] if positions is None else places[positions]
-        return self.dropout(self.token_embedding.weight[tokens] + places)
+        where = self.position_embedding.weight
+        where = where[: tokens.size(1)] if positions is None else where[positions]
+        return self.dropout(self.token_embedding.weight[tokens] + where)
 
     def unembed(self, x):
         return self.final_norm(x) @ self.token_embedding.weight.T
@@ -119,13 +119,13 @@ class Einsum(reference.GPT2):
         return torch.einsum("btd,vd->btv", self.final_norm(x), self.token_embedding.weight)
 
 
-@alternative(LOAD, "a list of what is turned")
+@alternative(LOAD, "a list of what is transposed")
 def listed(tensors, n_layers):
     right = reference.from_hugging_face(tensors, n_layers)  # for its errors
     theirs = {name.removeprefix("transformer."): t for name, t in tensors.items()}
-    turned = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
+    transposed = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
     names = reference.parameter_names(n_layers)
-    return {ours: theirs[n].permute(1, 0).contiguous() if n.endswith(turned) else theirs[n]
+    return {ours: theirs[n].permute(1, 0).contiguous() if n.endswith(transposed) else theirs[n]
             for ours, n in names.items() if ours in right}  # fmt: skip
 
 

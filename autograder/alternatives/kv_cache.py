@@ -40,13 +40,13 @@ def refuse(length, offset, window):
 @alternative(MASK, "loops over all entries")
 def loops(length, offset=0, padding=None, window=None):
     refuse(length, offset, window)
-    filling = [0] if padding is None else padding.tolist()
-    mask = torch.zeros(len(filling), 1, length, offset + length, dtype=torch.bool)
-    for row, left in enumerate(filling):
+    widths = [0] if padding is None else padding.tolist()
+    mask = torch.zeros(len(widths), 1, length, offset + length, dtype=torch.bool)
+    for row, left in enumerate(widths):
         for query in range(length):
-            place = offset + query
-            first = left if window is None else max(left, place - window + 1)
-            mask[row, 0, query, first : place + 1] = True
+            slot = offset + query
+            first = left if window is None else max(left, slot - window + 1)
+            mask[row, 0, query, first : slot + 1] = True
     return mask
 
 
@@ -65,8 +65,8 @@ def distances(length, offset=0, padding=None, window=None):
     refuse(length, offset, window)
     behind = torch.arange(length)[:, None] + offset - torch.arange(offset + length)
     allowed = (behind >= 0) & (behind < (offset + length if window is None else window))
-    filling = torch.zeros(1) if padding is None else padding
-    hidden = torch.arange(offset + length) < filling.view(-1, 1, 1, 1)
+    widths = torch.zeros(1) if padding is None else padding
+    hidden = torch.arange(offset + length) < widths.view(-1, 1, 1, 1)
     return torch.logical_and(allowed, ~hidden)
 
 
@@ -90,10 +90,10 @@ class Narrow(reference.LayerCache):
 class IndexCopy(reference.LayerCache):
     def append(self, key, value):
         keys, values = self.allocate(key)
-        places = torch.arange(self.stored, self.stored + key.size(-2))
-        keys.index_copy_(2, places, key)
-        values.index_copy_(2, places, value)
-        self.stored += len(places)
+        slots = torch.arange(self.stored, self.stored + key.size(-2))
+        keys.index_copy_(2, slots, key)
+        values.index_copy_(2, slots, value)
+        self.stored += len(slots)
         return keys[:, :, : self.stored].clone(), values[:, :, : self.stored].clone()
 
 
@@ -114,9 +114,9 @@ class Sliced(reference.LayerCache):
         keys, values = self.append(key, value)
         found = []
         for t in range(query.size(2)):
-            place = self.stored - query.size(2) + t
-            mask = reference.cache_mask(1, place, self.padding, self.window)
-            found.append(attend(query[:, :, t : t + 1], keys[:, :, : place + 1], values[:, :, : place + 1], mask))
+            slot = self.stored - query.size(2) + t
+            mask = reference.cache_mask(1, slot, self.padding, self.window)
+            found.append(attend(query[:, :, t : t + 1], keys[:, :, : slot + 1], values[:, :, : slot + 1], mask))
         return torch.cat(found, 2)
 
 
@@ -134,8 +134,8 @@ class Mixes(reference.CachedGPT2):
 @alternative(WHOLE, "positions by counting, blocks by number")
 class Counted(reference.CachedGPT2):
     def step(self, tokens, last_only=False):
-        filling = torch.zeros(len(tokens), dtype=torch.int64) if self.padding is None else self.padding
-        positions = (torch.ones_like(tokens).cumsum(1) - 1 + self.seen - filling[:, None]).clip(0)
+        widths = torch.zeros(len(tokens), dtype=torch.int64) if self.padding is None else self.padding
+        positions = (torch.ones_like(tokens).cumsum(1) - 1 + self.seen - widths[:, None]).clip(0)
         self.seen += tokens.size(1)
         x = self.model.embed(tokens, positions)
         for number in range(len(self.layers)):
@@ -145,8 +145,8 @@ class Counted(reference.CachedGPT2):
         return self.model.unembed(x)
 
 
-@alternative(WHOLE, "filling at the last position instead of the first")
-class OtherFilling(reference.CachedGPT2):
+@alternative(WHOLE, "padding at the last position instead of the first")
+class OtherPadding(reference.CachedGPT2):
     def step(self, tokens, last_only=False):
         positions = torch.arange(self.seen, self.seen + tokens.size(1)).expand(tokens.shape)
         if self.padding is not None:

@@ -8,7 +8,7 @@ The pipeline, one file a step:
     objects   what an end knows of objects by number: its own and the other side's
     peer      one end of a conversation: calls, gradients, callables
     sandbox   what a child may do: limits, namespaces, tiers
-    child     the zygote and its forks: the only place where learners' code runs
+    child     the zygote and its forks: the only processes that run learners' code
     judge     a child under limits, seen from the trusted side
     archive   the wanted files of a zip or tar file, without unpacking it
     collect   `python -m autograder collect`: archives become submissions, with receipts

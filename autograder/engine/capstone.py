@@ -1,8 +1,8 @@
 """How a capstone is graded: a model's handed-in weights are measured on hidden text.
 
-No learner's code runs. Their files are read by `gptlib.capstone.hand_in`, which checks every byte's place before it is
-used; the model that computes is the course's own. What was measured is recorded, and a second run measures nothing
-again.
+No learner's code runs. Their files are read by `gptlib.capstone.hand_in`, which checks what every byte stands for
+before it is used; the model that computes is the course's own. What was measured is recorded, and a second run measures
+nothing again.
 """
 import collections
 import functools
@@ -41,7 +41,7 @@ def modules() -> Any:
 
 
 def pieces(text: str, secret: str, name: str) -> list[str]:
-    """Draw pieces of a text by the course's secret: the same when graded again, foretold by nobody.
+    """Draw pieces of a text by the course's secret: the same when graded again, predicted by nobody.
 
     Args:
         text: held-out text; a short one is taken whole.

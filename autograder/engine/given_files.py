@@ -16,9 +16,9 @@ WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 class GivenFiles:
     """Those of one assignment, each stored once for all its submissions.
 
-    The folders of learners hold links to them, so a class of thousands takes the room of one. nbgrader makes what it
-    writes read-only, and replaces a file by another when it grades again; where the course's settings let a group
-    write, files are copies.
+    The folders of learners hold links to them, so a class of thousands takes the disk space of one. nbgrader makes
+    what it writes read-only, and replaces a file by another when it grades again; where the course's settings let a
+    group write, files are copies.
 
     Args:
         app: nbgrader's converter, for its settings.

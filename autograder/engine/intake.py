@@ -183,7 +183,7 @@ def plain(name: str) -> str:
 
 
 def read(folder: Path, name: str, most: int) -> bytes:
-    """Read a regular file of bounded size, without following a link that took its place meanwhile."""
+    """Read a regular file of bounded size, without following a link that replaced it meanwhile."""
     try:
         handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:

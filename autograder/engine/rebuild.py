@@ -20,7 +20,7 @@ class Template:
 
 
     def others(self, book: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-        """The cells of a rebuilt notebook that are not the template's, by their places."""
+        """The cells of a rebuilt notebook that are not the template's, by their indices."""
         ours = self.cells
         return {i: cell for i, cell in enumerate(book["cells"])
                 if i >= len(ours) or (cell is not ours[i] and cell != ours[i])}  # fmt: skip
@@ -33,7 +33,7 @@ def _cleared(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def source_of(cell: Mapping[str, Any]) -> str:
-    """The text of a cell, whatever was put in its place."""
+    """The text of a cell, whatever was put there."""
     text = cell.get("source", "")
     if isinstance(text, list):
         try:

@@ -164,7 +164,7 @@ for _name in ("state_dict", "load_state_dict", "train", "eval", "to", "double", 
 
 
 def show(value: Any) -> torch.Tensor:
-    """What a mirror shows: a value as it came, or in the place of (dtype, shape) zeros that take no memory."""
+    """What a mirror shows: a value as it came, or for (dtype, shape) zeros that take no memory."""
     if isinstance(value, torch.Tensor):
         return value.detach()
     dtype, shape = value

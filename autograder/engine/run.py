@@ -33,7 +33,7 @@ class Grader(Protocol):
         """
 
     def grade(self, jobs: Iterable[intake.Job], most: int, anew: bool) -> Iterator[tuple[intake.Job, Cells]]:
-        """Give each submission with what was found, in any order; submissions are taken when there is room for them.
+        """Give each submission with what was found, in any order; submissions are taken when they can start.
 
         Args:
             jobs: the submissions.

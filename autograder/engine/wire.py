@@ -225,7 +225,7 @@ def decode(tree: object, tensors: list, resolve: Callable[[str, list, Callable],
 
     def tensor(i: Any) -> torch.Tensor:
         if type(i) is not int or i < 0:
-            raise WireError("a tensor is named by its place")
+            raise WireError("a tensor is named by its index")
         return tensors[i]
 
     makers: dict[Any, Callable] = {

@@ -18,7 +18,7 @@ from autograder.table import chapters, exercise
 
 
 def book_address() -> str:
-    """Where the published book lies: html.baseurl of _config.yml, the one place that knows."""
+    """Where the published book lies: html.baseurl of _config.yml, which alone knows."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     return config["html"]["baseurl"].rstrip("/") + "/chapters/"
 

@@ -224,14 +224,14 @@ def every_head_is_its_slice(split_heads, generator):
     """Head h equals the slice h·K … (h + 1)·K of the features, for any sizes and memory order."""
     sizes = (((), 1, 1, 1), ((2,), 5, 3, 7), ((1,), 1, 2, 3), ((3, 2), 7, 5, 2), ((2, 1, 3), 4, 1, 6))
     drawn = [(normal(generator, *lead, length, heads * width), heads) for lead, length, heads, width in sizes]
-    turned = [(x.transpose(-1, -2).contiguous().transpose(-1, -2), heads) for x, heads in drawn]
-    outs = in_turn(split_heads, *drawn, *turned)
-    for i, ((x, heads), out, out_turned) in enumerate(zip(drawn, outs, outs[len(drawn) :], strict=False)):
+    strided = [(x.transpose(-1, -2).contiguous().transpose(-1, -2), heads) for x, heads in drawn]
+    outs = in_turn(split_heads, *drawn, *strided)
+    for i, ((x, heads), out, out_strided) in enumerate(zip(drawn, outs, outs[len(drawn) :], strict=False)):
         width = sizes[i][-1]
         expected = torch.stack([x[..., h * width : (h + 1) * width] for h in range(heads)], dim=-3)
         hint = f"shape {tuple(x.shape)}, {heads} heads"
         same(out, expected, hint)
-        same(out_turned, expected, hint + ", not contiguous")
+        same(out_strided, expected, hint + ", not contiguous")
 
 
 @checks("attention.split_heads")
@@ -249,12 +249,12 @@ def heads_are_concatenated(merge_heads, generator):
     """The result is the concatenation of the heads, for any sizes and memory order."""
     sizes = (((), 1, 1, 1), ((2,), 3, 5, 7), ((1,), 2, 1, 3), ((3, 2), 5, 7, 2), ((2, 1, 3), 1, 4, 6))
     drawn = [normal(generator, *lead, heads, length, width) for lead, heads, length, width in sizes]
-    turned = [x.transpose(-1, -3).contiguous().transpose(-1, -3) for x in drawn]
-    outs = in_turn(merge_heads, *((x,) for x in (*drawn, *turned)))
-    for x, out, out_turned in zip(drawn, outs, outs[len(drawn) :], strict=False):
+    strided = [x.transpose(-1, -3).contiguous().transpose(-1, -3) for x in drawn]
+    outs = in_turn(merge_heads, *((x,) for x in (*drawn, *strided)))
+    for x, out, out_strided in zip(drawn, outs, outs[len(drawn) :], strict=False):
         expected = torch.cat(x.unbind(-3), dim=-1)
         same(out, expected, f"shape {tuple(x.shape)}")
-        same(out_turned, expected, f"shape {tuple(x.shape)}, not contiguous")
+        same(out_strided, expected, f"shape {tuple(x.shape)}, not contiguous")
 
 
 @checks("attention.merge_heads")
@@ -408,14 +408,14 @@ def batches_and_calls_are_independent(MultiHeadAttention, generator):
     expected = peer(x, context, context, need_weights=False)[0]
     alone = peer(x, x, x, need_weights=False)[0]
     causal = peer(x, x, x, attn_mask=~triangle(4, 0), need_weights=False)[0]
-    turned = x.transpose(0, 2).contiguous().transpose(0, 2)
+    strided = x.transpose(0, 2).contiguous().transpose(0, 2)
     cases = [
         ((x, context), expected, "The whole batch."),
         ((x[2:], context[2:]), expected[2:], "Entry 2 of the batch alone."),
         ((x[:1], context[:1]), expected[:1], "Entry 0 of the batch alone."),
         ((x, None, triangle(4, 0)), causal, "Self-attention after cross-attention: is a context remembered?"),
         ((x,), alone, "A call without a mask after one with it: is a mask remembered?"),
-        ((turned,), alone, "The same numbers in another memory order."),
+        ((strided,), alone, "The same numbers in another memory order."),
     ]
     for mode in (True, False):
         layer.train(mode)

@@ -153,7 +153,7 @@ def text_cut_anywhere(decode, generator):
 
 
 def parted(text, special):
-    """The oracle of `split_special`: at each place, does a special token begin here?"""
+    """The oracle of `split_special`: at each position, does a special token begin here?"""
     parts, start, i = [], 0, 0
     while i < len(text):
         found = max((mark for mark in special if text.startswith(mark, i)), key=len, default="")

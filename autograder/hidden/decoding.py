@@ -124,7 +124,7 @@ def all_with_p_one(top_p, generator):
     """With p = 1 everything stays, down to the rarest; p near 1 drops the rarest."""
     logits = normal(generator, 4, 50, std=20)
     same(top_p(logits, 1.0), logits, "p = 1 keeps all")
-    same(top_p(logits, 0.97), by_row(nucleus, logits, 0.97), "p = 0.97 of a steep law")
+    same(top_p(logits, 0.97), by_row(nucleus, logits, 0.97), "p = 0.97 of a steep distribution")
 
 
 @checks("decoding.top_p")
@@ -132,8 +132,8 @@ def equal_tokens(top_p, generator):
     """Of m equally likely tokens, as few stay as make up p, whatever is beside them."""
     for m in (2, 4, 8, 16):
         logits = torch.full((2, m + 3), -900.0, dtype=F64)
-        places = torch.randperm(m + 3, generator=generator)[:m]
-        logits[:, places] = 2.0
+        indices = torch.randperm(m + 3, generator=generator)[:m]
+        logits[:, indices] = 2.0
         for some in range(1, m + 1):
             kept = top_p(logits, (some - 0.5) / m) > GONE
             same(kept.sum(-1), torch.tensor([some, some]), f"{some} of {m} equals make up {(some - 0.5) / m}")
@@ -142,9 +142,9 @@ def equal_tokens(top_p, generator):
 
 @checks("decoding.top_p")
 def flat_laws_keep_many(top_p, generator):
-    """A flat law of a thousand tokens keeps hundreds, a peaked one keeps few; float32."""
-    for spread in (0.1, 2.0, 8.0):
-        logits = normal(generator, 2, 1000, std=spread).float()
+    """A flat distribution over a thousand tokens keeps hundreds, a peaked one keeps few; float32."""
+    for deviation in (0.1, 2.0, 8.0):
+        logits = normal(generator, 2, 1000, std=deviation).float()
         out = top_p(logits, 0.9)
         mass = (logits.double().softmax(-1) * (out > GONE)).sum(-1)
         same(bool((mass > 0.9 - 1e-5).all()), True, "the kept mass is at least p")
@@ -230,8 +230,8 @@ def searched(
     for n in range(1, length + 1):
         longer = []
         for text, score in running:
-            law = shares(predict(torch.tensor([prompt + text]))[0].tolist())
-            for token, share in enumerate(law):
+            chances = shares(predict(torch.tensor([prompt + text]))[0].tolist())
+            for token, share in enumerate(chances):
                 entry = ([*text, token], score + math.log(share))
                 if token == stop:
                     done.append((prompt + entry[0] + [token] * (length - n), entry[1] / n**length_penalty))

@@ -159,16 +159,16 @@ def the_loss_agrees_with_a_loop(next_token_loss, generator):
 
 @checks("gpt.next_token_loss")
 def only_real_predictions_matter(next_token_loss, generator):
-    """Neither the filling's tokens nor the logits that predict them change the loss; empty texts do no harm."""
+    """Neither the tokens of padding nor the logits that predict them change the loss; empty texts do no harm."""
     logits, tokens = normal(generator, 4, 6, 5), below(generator, 5, 4, 6)
-    other, filling = normal(generator, 4, 6, 5), below(generator, 5, 4, 6)
+    other, padding = normal(generator, 4, 6, 5), below(generator, 5, 4, 6)
     lengths = torch.tensor([6, 3, 1, 0])
-    places = torch.arange(6)
-    changed = torch.where((places < lengths[:, None] - 1)[..., None], logits, 100 * other)
-    refilled = torch.where(places < lengths[:, None], tokens, filling)
+    positions = torch.arange(6)
+    changed = torch.where((positions < lengths[:, None] - 1)[..., None], logits, 100 * other)
+    padded = torch.where(positions < lengths[:, None], tokens, padding)
     expected = loss_by_hand(logits, tokens, lengths)
     same(next_token_loss(logits, tokens, lengths), expected, "Lengths 6, 3, 1 and 0.")
-    same(next_token_loss(changed, refilled, lengths), expected, "Other filling, other logits at the last token.")
+    same(next_token_loss(changed, padded, lengths), expected, "Other padding, other logits at the last token.")
     same(next_token_loss(logits + 2e3 * other[..., :1].sign(), tokens, lengths), expected,
          "A constant added to all logits of a position changes nothing.", rtol=1e-8, atol=1e-8)  # fmt: skip
     single = next_token_loss(logits.float(), tokens, lengths)
@@ -217,7 +217,7 @@ def every_kind_is_framed_as_told(format_task, generator):
 def special_tokens_are_the_ones_given(format_task, generator):
     """The three special tokens may have any numbers, also such as occur in texts; tuples are texts too."""
     text, other = some_text(generator, 3), some_text(generator, 2)
-    same(format_task("classification", [text], (70, 71, 72), 2), [[70, 72]], "Room for start and extract alone.")
+    same(format_task("classification", [text], (70, 71, 72), 2), [[70, 72]], "Just enough for start and extract alone.")
     for special in ((0, 1, 2), (9, 3, 7), (5, 5, 5)):
         start, delimiter, extract = special
         expected = [[start, *text, delimiter, *other, extract]]
@@ -256,10 +256,10 @@ def the_head_agrees_with_a_loop(TaskHead, generator):
 
 @checks("gpt.TaskHead")
 def the_filling_has_no_say(TaskHead, generator):
-    """States after the extract token change nothing; the two orders of a similarity may change places."""
+    """States after the extract token change nothing; the two orders of a similarity may be exchanged."""
     states, noise = normal(generator, 4, 6, 3), normal(generator, 4, 6, 3)
     lengths = torch.tensor([2, 6, 1, 4])
-    filled = torch.where((torch.arange(6) < lengths[:, None])[..., None], states, noise)
+    noisy = torch.where((torch.arange(6) < lengths[:, None])[..., None], states, noise)
     state = {"output.weight": normal(generator, 2, 3), "output.bias": normal(generator, 2)}
     for kind in ("classification", "similarity"):
         head = loaded(TaskHead, state, kind, 3, 2)
@@ -267,7 +267,7 @@ def the_filling_has_no_say(TaskHead, generator):
         own = own if kind == "classification" else torch.stack([own[:2].mean(0), own[2:].mean(0)])
         expected = own @ state["output.weight"].T + state["output.bias"]
         same(head(states, lengths), expected, kind)
-        same(head(filled, lengths), expected, f"{kind}: noise after the extract tokens")
+        same(head(noisy, lengths), expected, f"{kind}: noise after the extract tokens")
         single = loaded(TaskHead, {name: value.float() for name, value in state.items()}, kind, 3, 2)
         same(single(states.float(), lengths), expected.float(), f"{kind}: float32", rtol=1e-4, atol=1e-4)
     swapped = torch.tensor([1, 0, 3, 2])

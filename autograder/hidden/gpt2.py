@@ -122,7 +122,7 @@ def mixes_are_used(Block, generator):
 
 @checks("gpt2.initial_std")
 def every_parameter_of_many_depths(initial_std):
-    """Every name at every depth has the right spread."""
+    """Every name at every depth has the right standard deviation."""
     own = own_names(initial_std)
     for layers, block in itertools.product((1, 2, 3, 11, 48), (0, 10, 47)):
         for part, wanted in (("attention.output", 0.02 / (2 * layers) ** 0.5), ("down", 0.02 / (2 * layers) ** 0.5),
@@ -196,15 +196,15 @@ def gradients_reach_the_shared_embedding_twice(GPT2, generator):
 
 @checks("gpt2.GPT2")
 def places_and_mixes(GPT2, generator):
-    """Given places and mixes arrive, and what is asked too much is refused."""
+    """Given positions and mixes arrive, and what is asked too much is refused."""
     shape = SHAPES[2]
     state = whole_state(generator, shape)
     model = model_of(GPT2, shape, state)
     tokens = torch.randint(shape[3], (2, 4), generator=generator)
     for positions in (torch.tensor([3, 4, 5, 6]), torch.tensor([[0, 0, 1, 2], [5, 6, 7, 8]])):
-        same(model(tokens, positions), oracle(state, shape, tokens, positions), f"places {positions.tolist()}")
+        same(model(tokens, positions), oracle(state, shape, tokens, positions), f"positions {positions.tolist()}")
         same(model.embed(tokens, positions), state["token_embedding.weight"][tokens]
-             + state["position_embedding.weight"][positions], f"places {positions.tolist()}")  # fmt: skip
+             + state["position_embedding.weight"][positions], f"positions {positions.tolist()}")  # fmt: skip
     x = normal(generator, 2, 3, shape[1])
     normed = F.layer_norm(x, (shape[1],), state["final_norm.weight"], state["final_norm.bias"])
     same(model.unembed(x), normed @ state["token_embedding.weight"].T, "`unembed` alone, as a cache needs it")
@@ -223,7 +223,7 @@ def places_and_mixes(GPT2, generator):
 
 @checks("gpt2.GPT2")
 def it_starts_as_it_should(GPT2):
-    """A new model starts with the spreads of `initial_std`, drawn from the generator that is given."""
+    """A new model starts with the deviations of `initial_std`, drawn from the generator that is given."""
     config = {"n_layers": 3, "d_model": 40, "n_heads": 2, "vocab_size": 300, "context_length": 150}
     state = state_of(GPT2(config, torch.Generator().manual_seed(5)))
     again = state_of(GPT2(config, torch.Generator().manual_seed(5)))
@@ -236,7 +236,7 @@ def it_starts_as_it_should(GPT2):
             continue
         small = name.endswith(("attention.output.weight", "down.weight"))
         wanted = torch.tensor(0.02 / 6**0.5 if small else 0.02)
-        same(tensor.std(), wanted, f"the spread of {name}", rtol=0.12)
+        same(tensor.std(), wanted, f"the standard deviation of {name}", rtol=0.12)
         same(tensor.mean(), torch.tensor(0.0), f"the mean of {name}", atol=0.004)
         if torch.equal(tensor, other[name]):
             same(True, False, f"{name} is the same for two generators: draw it from `generator`")
@@ -260,8 +260,8 @@ def drawn_checkpoints(from_hugging_face, generator):
                 bias = normal(generator, columns)
                 weight = normal(generator, rows, columns) if rows else normal(generator, width)
                 given |= {f"h.{number}.{theirs}.weight": weight, f"h.{number}.{theirs}.bias": bias}
-                turned = torch.einsum("ij->ji", weight).contiguous() if rows else weight
-                expected |= {f"blocks.{number}.{name}.weight": turned, f"blocks.{number}.{name}.bias": bias}
+                transposed = torch.einsum("ij->ji", weight).contiguous() if rows else weight
+                expected |= {f"blocks.{number}.{name}.weight": transposed, f"blocks.{number}.{name}.bias": bias}
             given[f"h.{number}.attn.bias"] = torch.ones(1, 1, 4, 4)
         hint = f"{layers} blocks of width {width}, inner width {inner}"
         same(named_as_now(from_hugging_face, from_hugging_face(given, layers)), expected, hint)

@@ -45,8 +45,8 @@ def bytes_of_published_models(cache_bytes):
 def mask_by_hand(length: int, offset: int, padding: list[int] | None, window: int | None) -> Tensor:
     """Every entry by the rule."""
     return torch.tensor([[[[
-        filling <= key <= offset + query and (window is None or offset + query - key < window)
-        for key in range(offset + length)] for query in range(length)]] for filling in padding or [0]
+        padded <= key <= offset + query and (window is None or offset + query - key < window)
+        for key in range(offset + length)] for query in range(length)]] for padded in padding or [0]
     ])  # fmt: skip
 
 
@@ -56,11 +56,11 @@ def every_entry_by_the_rule(cache_mask, generator):
     for _ in range(40):
         length, offset, window = whole(generator, 1, 7), whole(generator, 0, 7), whole(generator, 1, 9)
         padding = [whole(generator, 0, 8) for _ in range(whole(generator, 1, 4))]
-        for filling in (None, padding):
+        for padded in (None, padding):
             for width in (None, window):
-                given = None if filling is None else torch.tensor(filling)
-                hint = f"length {length}, offset {offset}, padding {filling}, window {width}"
-                same(cache_mask(length, offset, given, width), mask_by_hand(length, offset, filling, width), hint)
+                given = None if padded is None else torch.tensor(padded)
+                hint = f"length {length}, offset {offset}, padding {padded}, window {width}"
+                same(cache_mask(length, offset, given, width), mask_by_hand(length, offset, padded, width), hint)
 
 
 @checks("kv_cache.cache_mask")
@@ -89,25 +89,25 @@ def everything_so_far_in_any_pieces(LayerCache, generator):
     for batch, heads, width, length in ((1, 1, 1, 5), (2, 3, 5, 9), (3, 1, 2, 7)):
         key, value = (laid_out(normal(generator, batch, heads, length, width)) for _ in range(2))
         splits = [pieces(generator, length) for _ in range(3)] + [[1] * length, [length]]
-        for room, parts in zip((0, 3, 1, 0, 50), splits, strict=True):
-            cache, end = LayerCache(length + room), 0
+        for more, parts in zip((0, 3, 1, 0, 50), splits, strict=True):
+            cache, end = LayerCache(length + more), 0
             for part in parts:
                 found = cache.append(key[:, :, end : end + part], value[:, :, end : end + part])
                 end += part
-                hint = f"shape {tuple(key.shape)} in pieces of {parts}, {length + room} places"
+                hint = f"shape {tuple(key.shape)} in pieces of {parts}, {length + more} slots"
                 same(found, (key[:, :, :end], value[:, :, :end]), hint)
                 same(part_of(cache, "stored"), end, f"{hint}: `stored`")
 
 
 @checks("kv_cache.LayerCache")
 def gathering_in_any_pieces(LayerCache, generator):
-    """What positions gather piece by piece is what they gather at once, with filling, windows, and both."""
+    """What positions gather piece by piece is what they gather at once, with padding, windows, and both."""
     for case, (batch, heads, width, length) in enumerate(((1, 1, 1, 6), (2, 3, 5, 9), (3, 2, 4, 11), (2, 1, 3, 8))):
         query, key, value = (laid_out(normal(generator, batch, heads, length, width)) for _ in range(3))
-        filling = [whole(generator, 0, length // 2) for _ in range(batch)]
+        padded = [whole(generator, 0, length // 2) for _ in range(batch)]
         splits = [pieces(generator, length) for _ in range(4)]
         for (padding, window), parts in zip(
-            ((None, None), (filling, None), (None, 1 + case), (filling, 3)), splits, strict=True
+            ((None, None), (padded, None), (None, 1 + case), (padded, 3)), splits, strict=True
         ):
             expected = gathered(query, key, value, mask_by_hand(length, 0, padding, window))
             for split in (parts, [1] * length):
@@ -136,7 +136,7 @@ def caches_in_turns_and_again(LayerCache, generator):
         same(together, gathered(x[0], x[1], x[2], causal), "two caches in turns")
     first.reset()
     same(first(*third), gathered(third[0], third[1], third[2], causal), "a new text after `reset`")
-    with raises(ValueError, "5 places"):
+    with raises(ValueError, "fit into the 5"):
         first(*(part[:, :, :1] for part in third))
 
 
@@ -170,7 +170,7 @@ def uncached(
     state: dict[str, Tensor], shape: Shape, tokens: Tensor, window: int | None = None,
     read: tuple[dict[str, Tensor], int] | None = None,
 ) -> Tensor:  # fmt: skip
-    """The logits of texts without filling, at one go. With `read`, its first positions have another model's keys."""
+    """The logits of texts without padding, at one go. With `read`, its first positions have another model's keys."""
     layers, width, heads, *_ = shape
     length = tokens.size(1)
     allowed = mask_by_hand(length, 0, None, window)
@@ -225,23 +225,23 @@ def any_split_gives_the_same_logits(CachedGPT2, generator):
 
 @checks("kv_cache.CachedGPT2")
 def filling_changes_nothing(CachedGPT2, generator):
-    """Each row of a batch filled up on the left has the logits that it has alone."""
+    """Each row of a batch padded on the left has the logits that it has alone."""
     for shape in SHAPES:
         state, length = drawn_state(generator, shape), shape[4]
-        filling = [0] + [whole(generator, 1, length - 2) for _ in range(3)]
+        padded = [0] + [whole(generator, 1, length - 2) for _ in range(3)]
         tokens, parts = texts(generator, shape, 4, length), pieces(generator, length)
         model = model_of(CachedGPT2, shape, state, size=length + 1)
         for split in (parts, [1] * length):
-            model.reset(torch.tensor(filling))
+            model.reset(torch.tensor(padded))
             found = torch.cat([model(part) for part in tokens.split(split, 1)], 1)
-            for row, left in enumerate(filling):
-                hint = f"shape {shape}, {left} of {length} places are filling, pieces of {split}"
+            for row, left in enumerate(padded):
+                hint = f"shape {shape}, {left} of {length} slots are padding, pieces of {split}"
                 same(found[row : row + 1, left:], uncached(state, shape, tokens[row : row + 1, left:]), hint)
 
 
 @checks("kv_cache.CachedGPT2")
 def windows_are_bands(CachedGPT2, generator):
-    """With a window, the logits are those of a model whose masks are bands, even when old places are given up."""
+    """With a window, the logits are those of a model whose masks are bands, even when old slots are given up."""
     for shape in SHAPES:
         state, length = drawn_state(generator, shape), shape[4]
         text = texts(generator, shape, 2, length)
@@ -249,7 +249,7 @@ def windows_are_bands(CachedGPT2, generator):
         for window, size, parts in zip((1, 3, 5), (None, 4, 5), splits, strict=True):
             model = model_of(CachedGPT2, shape, state, size, window)
             found = torch.cat([model(part) for part in text.split(parts, 1)], 1)
-            hint = f"shape {shape}, window {window}, {size} places, pieces of {parts}"
+            hint = f"shape {shape}, window {window}, {size} slots, pieces of {parts}"
             same(found, uncached(state, shape, text, window), hint)
 
 
@@ -290,7 +290,7 @@ def limits_are_kept(CachedGPT2, generator):
         model(text[:, 3:6])
     same(model(text[:, 3:5]), expected[:, 3:5], "two more, after three were too many")
     model = model_of(CachedGPT2, shape, state, size=3, window=2)
-    same(model(text), uncached(state, shape, text, 2), "a window of 2 in 3 places reads the whole context of 7")
+    same(model(text), uncached(state, shape, text, 2), "a window of 2 in 3 slots reads the whole context of 7")
     with raises(ValueError, "context of 7"):
         model(text[:, :1])
     model.reset()

@@ -223,7 +223,7 @@ def loss_agrees_with_torch(smoothed_loss, generator):
                 expected = functional.cross_entropy(
                     rows, targets.flatten(), ignore_index=ignore, label_smoothing=smoothing, reduction="sum"
                 ) / max(int((targets != ignore).sum()), 1)
-                hint = f"shape {tuple(logits.shape)}, ε = {smoothing}, ignore = {ignore}"
+                hint = f"shape {tuple(logits.shape)}, α = {smoothing}, ignore = {ignore}"
                 same(found, expected, hint)
                 gradients = [torch.autograd.grad(loss, one)[0] for loss, one in ((found, leaf), (expected, peer))]
                 same(gradients[0], gradients[1], f"{hint} (gradient)")

@@ -138,7 +138,7 @@ def _newer(root: Path, source: str, branch: str) -> str:
     """The commit to update to: fetched, or a branch, tag or commit that this clone has."""
     known = git("remote", root=root).split()
     if source.startswith("-") or branch.startswith("-"):
-        raise Refused(f"A place or branch cannot begin with a dash, got {source!r} and {branch!r}.")
+        raise Refused(f"A source or branch cannot begin with a dash, got {source!r} and {branch!r}.")
     if source not in known and not Path(source).exists() and ":" not in source:
         here = git("rev-parse", "--verify", "--quiet", f"{source}^{{commit}}", root=root, check=False).strip()
         if here:

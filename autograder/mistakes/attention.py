@@ -610,7 +610,7 @@ def single_precision(query, key, value, mask=None):
     return finish(scored(query.float(), key.float()), value.float(), mask)
 
 
-@mistake("attention.attend", "everything is computed in float32 and turned back")
+@mistake("attention.attend", "everything is computed in float32 and converted back")
 def single_precision_inside(query, key, value, mask=None):
     return finish(scored(query.float(), key.float()), value.float(), mask).to(query.dtype)
 

@@ -129,7 +129,7 @@ def counted_once(chunks, n_merges):
     return plain(chunks, n_merges, again=False)
 
 
-@mistake("bpe.learn", "overlapping places of a pair are counted as one")
+@mistake("bpe.learn", "overlapping occurrences of a pair are counted as one")
 def no_overlap(chunks, n_merges):
     def count(words):
         counts = Counter()

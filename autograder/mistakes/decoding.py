@@ -47,7 +47,7 @@ def multiplied(logits, temperature):
     return logits * temperature if temperature else greedy(logits)
 
 
-AFTER = "the temperature divides probabilities, behind the softmax, where it changes nothing that a law can show"
+AFTER = "the temperature divides probabilities, behind the softmax, where it does not change the distribution"
 
 
 @warm(AFTER)
@@ -61,15 +61,15 @@ def normalised_again(logits, temperature):
     return (shares / shares.sum(-1, keepdim=True)).log() if temperature else greedy(logits)
 
 
-LAW = "probabilities come back, where logits are asked for"
+PROBABILITIES = "probabilities come back, where logits are asked for"
 
 
-@warm(LAW)
+@warm(PROBABILITIES)
 def softmax_given_back(logits, temperature):
     return (logits / temperature).softmax(-1) if temperature else greedy(logits)
 
 
-@warm(LAW)
+@warm(PROBABILITIES)
 def softmax_and_one_hot(logits, temperature):
     if temperature == 0:
         return F.one_hot(logits.argmax(-1), logits.size(-1)).to(logits.dtype)
@@ -135,7 +135,7 @@ def argmax_of_the_batch(logits, temperature):
     return logits / temperature
 
 
-@warm("at temperature 0 the largest logit becomes 1 and the others 0, which is still a law with chances for all")
+@warm("at temperature 0 the largest logit becomes 1 and the others 0, which still gives all tokens a chance")
 def one_hot_logits(logits, temperature):
     if temperature == 0:
         return F.one_hot(logits.argmax(-1), logits.size(-1)).to(logits.dtype)
@@ -218,7 +218,7 @@ def threshold_of_the_first_row(logits, k):
     return logits.masked_fill(logits < rows[0].topk(min(k, rows.size(1))).values[-1], GONE)
 
 
-MOVED = "the kept logits stand in order of size, not in the places of their tokens"
+MOVED = "the kept logits stand in order of size, not at their tokens"
 
 
 @few(MOVED)
@@ -234,7 +234,7 @@ def padded_values(logits, k):
     return F.pad(logits.topk(k).values, (0, logits.size(-1) - k), value=GONE)
 
 
-@few("only the k values come back, without their places")
+@few("only the k values come back, without their tokens")
 def values_alone(logits, k):
     return logits.topk(min(k, logits.size(-1))).values
 
@@ -244,8 +244,8 @@ EXACT = "exactly k stay, so that chance decides among tokens that are equally li
 
 @few(EXACT)
 def scattered(logits, k):
-    values, places = logits.topk(min(k, logits.size(-1)))
-    return torch.full_like(logits, GONE).scatter(-1, places, values)
+    values, indices = logits.topk(min(k, logits.size(-1)))
+    return torch.full_like(logits, GONE).scatter(-1, indices, values)
 
 
 @few(EXACT)
@@ -266,7 +266,7 @@ def no_minimum(logits, k):
 
 
 @few("the logits are changed in place")
-def filled_in_place(logits, k):
+def masked_in_place(logits, k):
     kth = logits.topk(min(k, logits.size(-1))).values[..., -1:]
     logits[logits < kth] = GONE
     return logits
@@ -292,12 +292,12 @@ def nucleus(when, **how):
 
 
 def ordered(logits):
-    values, places = logits.sort(dim=-1, descending=True)
-    return values, places, values.softmax(-1).cumsum(-1)
+    values, indices = logits.sort(dim=-1, descending=True)
+    return values, indices, values.softmax(-1).cumsum(-1)
 
 
-def back(logits, places, values):
-    return torch.empty_like(logits).scatter(-1, places, values)
+def back(logits, indices, values):
+    return torch.empty_like(logits).scatter(-1, indices, values)
 
 
 CROSSING = "the token with which the sum crosses p is thrown out"
@@ -305,16 +305,16 @@ CROSSING = "the token with which the sum crosses p is thrown out"
 
 @nucleus(CROSSING)
 def crossing_dropped(logits, p):
-    values, places, mass = ordered(logits)
-    return back(logits, places, values.masked_fill(mass > p, GONE))
+    values, indices, mass = ordered(logits)
+    return back(logits, indices, values.masked_fill(mass > p, GONE))
 
 
 @nucleus(CROSSING)
 def crossing_dropped_but_one(logits, p):
-    values, places, mass = ordered(logits)
+    values, indices, mass = ordered(logits)
     gone = mass >= p
     gone[..., 0] = False
-    return back(logits, places, values.masked_fill(gone, GONE))
+    return back(logits, indices, values.masked_fill(gone, GONE))
 
 
 @nucleus(CROSSING)
@@ -338,18 +338,18 @@ EXTRA = "one token too many stays, behind the one that crosses p"
 
 @nucleus(EXTRA)
 def one_more(logits, p):
-    values, places, mass = ordered(logits)
+    values, indices, mass = ordered(logits)
     gone = mass >= p
     gone = torch.cat([torch.zeros_like(gone[..., :2]), gone[..., :-2]], -1)[..., : gone.size(-1)]
-    return back(logits, places, values.masked_fill(gone, GONE))
+    return back(logits, indices, values.masked_fill(gone, GONE))
 
 
 @nucleus(EXTRA)
 def one_more_by_count(logits, p):
-    values, places, mass = ordered(logits)
+    values, indices, mass = ordered(logits)
     number = (mass < p).sum(-1, keepdim=True) + 2
     rank = torch.arange(logits.size(-1)).expand_as(values)
-    return back(logits, places, values.masked_fill(rank >= number, GONE))
+    return back(logits, indices, values.masked_fill(rank >= number, GONE))
 
 
 UNSORTED = "what was found in the sorted order is applied to the unsorted logits"
@@ -369,8 +369,8 @@ def sorted_given_back(logits, p):
 
 @nucleus(UNSORTED)
 def gathered_the_wrong_way(logits, p):
-    values, places, mass = ordered(logits)
-    return logits.masked_fill((mass - values.softmax(-1) >= p).gather(-1, places), GONE)
+    values, indices, mass = ordered(logits)
+    return logits.masked_fill((mass - values.softmax(-1) >= p).gather(-1, indices), GONE)
 
 
 RAW = "logits are summed, not probabilities"
@@ -378,16 +378,16 @@ RAW = "logits are summed, not probabilities"
 
 @nucleus(RAW)
 def sum_of_logits(logits, p):
-    values, places = logits.sort(dim=-1, descending=True)
+    values, indices = logits.sort(dim=-1, descending=True)
     before = values.cumsum(-1) - values
-    return back(logits, places, values.masked_fill(before >= p, GONE))
+    return back(logits, indices, values.masked_fill(before >= p, GONE))
 
 
 @nucleus(RAW)
 def share_of_the_sum_of_logits(logits, p):
-    values, places = logits.sort(dim=-1, descending=True)
+    values, indices = logits.sort(dim=-1, descending=True)
     shares = values / values.sum(-1, keepdim=True)
-    return back(logits, places, values.masked_fill(shares.cumsum(-1) - shares >= p, GONE))
+    return back(logits, indices, values.masked_fill(shares.cumsum(-1) - shares >= p, GONE))
 
 
 TAIL = "the sum begins with the least likely token, so that the tail stays and the head goes"
@@ -395,9 +395,9 @@ TAIL = "the sum begins with the least likely token, so that the tail stays and t
 
 @nucleus(TAIL)
 def ascending(logits, p):
-    values, places = logits.sort(dim=-1)
+    values, indices = logits.sort(dim=-1)
     shares = values.softmax(-1)
-    return back(logits, places, values.masked_fill(shares.cumsum(-1) - shares >= p, GONE))
+    return back(logits, indices, values.masked_fill(shares.cumsum(-1) - shares >= p, GONE))
 
 
 @nucleus(TAIL)
@@ -426,7 +426,7 @@ def as_min_p(logits, p):
 
 
 @nucleus("probabilities come back, where logits are asked for")
-def law_given_back(logits, p):
+def probabilities_given_back(logits, p):
     return reference.top_p(logits, p).softmax(-1)
 
 
@@ -439,8 +439,8 @@ def nucleus_with_zeros(logits, p):
 def over_the_batch(logits, p):
     flat = logits.reshape(-1)
     shares = logits.softmax(-1).reshape(-1)
-    values, places = shares.sort(descending=True)
-    gone = torch.empty_like(flat, dtype=torch.bool).scatter(0, places, values.cumsum(0) - values >= p)
+    values, indices = shares.sort(descending=True)
+    gone = torch.empty_like(flat, dtype=torch.bool).scatter(0, indices, values.cumsum(0) - values >= p)
     return flat.masked_fill(gone, GONE).reshape(logits.shape)
 
 
@@ -586,7 +586,7 @@ def logs_of(predict, texts):
 
 def search(
     predict, prompt, length, beams, stop, penalty, *, logs=logs_of, add=lambda scores, new: scores[:, None] + new,
-    choose=None, parents=lambda places, size: places // size, measure=lambda score, n, power: score / n**power,
+    choose=None, parents=lambda indices, size: indices // size, measure=lambda score, n, power: score / n**power,
     keep_ended=True, prompt_counts=False, start=1,
 ):  # fmt: skip
     """A right beam search with parts to exchange."""
@@ -600,10 +600,10 @@ def search(
                 found.append((ended, measure(totals[:, stop], n + more, penalty)))
             totals = totals.index_fill(1, torch.tensor([stop]), GONE)
         if choose is None:
-            scores, places = totals.flatten().topk(min(beams, totals.numel()))
+            scores, indices = totals.flatten().topk(min(beams, totals.numel()))
         else:
-            scores, places = choose(totals, beams)
-        texts = torch.cat([texts[parents(places, totals.size(1))], (places % totals.size(1))[:, None]], 1)
+            scores, indices = choose(totals, beams)
+        texts = torch.cat([texts[parents(indices, totals.size(1))], (indices % totals.size(1))[:, None]], 1)
     found.append((texts, measure(scores, length + more, penalty)))
     return reference.best(found, beams)
 
@@ -693,7 +693,7 @@ PARENT = "a new token is put behind the wrong text: the parents of the kept text
 def parents_forgotten(predict, prompt, length, beams, stop, penalty):
     return search(
         predict, prompt, length, beams, stop, penalty,
-        parents=lambda places, size: torch.arange(len(places)).clamp(max=int(places.max()) // size),
+        parents=lambda indices, size: torch.arange(len(indices)).clamp(max=int(indices.max()) // size),
     )  # fmt: skip
 
 
@@ -701,7 +701,7 @@ def parents_forgotten(predict, prompt, length, beams, stop, penalty):
 def parents_by_remainder(predict, prompt, length, beams, stop, penalty):
     return search(
         predict, prompt, length, beams, stop, penalty,
-        parents=lambda places, size: places % (int(places.max()) // size + 1),
+        parents=lambda indices, size: indices % (int(indices.max()) // size + 1),
     )  # fmt: skip
 
 
@@ -725,8 +725,8 @@ def stop_never_taken_away(predict, prompt, length, beams, stop, penalty):
         totals = scores[:, None] + logs_of(predict, texts)
         if stop is not None:
             found.append((F.pad(texts, (0, length + 1 - n), value=stop), totals[:, stop] / n**penalty))
-        scores, places = totals.flatten().topk(min(beams, totals.numel()))
-        texts = torch.cat([texts[places // totals.size(1)], (places % totals.size(1))[:, None]], 1)
+        scores, indices = totals.flatten().topk(min(beams, totals.numel()))
+        texts = torch.cat([texts[indices // totals.size(1)], (indices % totals.size(1))[:, None]], 1)
     return reference.best([*found, (texts, scores / length**penalty)], beams)
 
 
@@ -746,8 +746,8 @@ def stop_is_free(predict, prompt, length, beams, stop, penalty):
         if stop is not None:
             found.append((F.pad(texts, (0, length + 1 - n), value=stop), scores / n**penalty + 0 * totals[:, 0]))
             totals = totals.index_fill(1, torch.tensor([stop]), GONE)
-        scores, places = totals.flatten().topk(min(beams, totals.numel()))
-        texts = torch.cat([texts[places // totals.size(1)], (places % totals.size(1))[:, None]], 1)
+        scores, indices = totals.flatten().topk(min(beams, totals.numel()))
+        texts = torch.cat([texts[indices // totals.size(1)], (indices % totals.size(1))[:, None]], 1)
     return reference.best([*found, (texts, scores / length**penalty)], beams)
 
 

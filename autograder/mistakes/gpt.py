@@ -124,7 +124,7 @@ class OneNorm(Given):
         return self.attention_norm(x + self.fed(x))
 
 
-@mistake(BLOCK, "the norms have changed places")
+@mistake(BLOCK, "the two norms are exchanged")
 class NormsExchanged(Given):
     def forward(self, x):
         x = self.feed_forward_norm(x + self.attended(x))
@@ -236,16 +236,16 @@ def predicts_the_past(logits, tokens, lengths):
     return F.cross_entropy(logits[:, 1:][mask], tokens[:, :-1][mask])
 
 
-PADS = "the filling is predicted as well"
+PADS = "padding is predicted as well"
 
 
 @mistake(LOSS, PADS)
-def counts_the_filling(logits, tokens, lengths):
+def counts_the_padding(logits, tokens, lengths):
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
 
 
 @mistake(LOSS, PADS)
-def predicts_the_first_of_the_filling(logits, tokens, lengths):
+def predicts_the_first_of_the_padding(logits, tokens, lengths):
     mask = real(tokens, lengths + 1)
     return F.cross_entropy(logits[:, :-1][mask], tokens[:, 1:][mask])
 
@@ -257,7 +257,7 @@ def divides_by_all_positions(logits, tokens, lengths):
     return (losses * mask).mean()
 
 
-ZERO = "token number 0 is taken for filling"
+ZERO = "token number 0 is taken for padding"
 
 
 @mistake(LOSS, ZERO)
@@ -424,12 +424,12 @@ def extract_first(kind, parts, special, limit):
     return [[s[-1], *s[:-1]] for s in right(kind, parts, special, limit)]
 
 
-@mistake(TASK, "start and extract have changed places")
+@mistake(TASK, "start and extract are exchanged")
 def frame_exchanged(kind, parts, special, limit):
     return right(kind, parts, (special[2], special[1], special[0]), limit)
 
 
-@mistake(TASK, "delimiter and extract have changed places")
+@mistake(TASK, "delimiter and extract are exchanged")
 def inner_and_outer_exchanged(kind, parts, special, limit):
     return right(kind, parts, (special[0], special[2], special[1]), limit)
 
@@ -543,16 +543,16 @@ class GivenHead(reference.TaskHead):
         return states[torch.arange(len(lengths)), lengths - 1]
 
 
-FILLED = "the last position is read, which is filling in shorter texts"
+PADDED = "the last position is read, which is padding in shorter texts"
 
 
-@mistake(HEAD, FILLED)
+@mistake(HEAD, PADDED)
 class LastPosition(GivenHead):
     def forward(self, states, lengths):
         return self.scored(states[:, -1])
 
 
-@mistake(HEAD, FILLED)
+@mistake(HEAD, PADDED)
 class LongestLength(GivenHead):
     def forward(self, states, lengths):
         return self.scored(states[:, int(lengths.max()) - 1])
@@ -712,8 +712,8 @@ def softmax_twice_on_labels(class_logits, labels, logits, tokens, lengths, weigh
     return F.cross_entropy(class_logits.softmax(-1), labels) + weight * old(logits, tokens, lengths)
 
 
-@mistake(JOINT, "the filling is predicted as well in the old loss")
-def filling_in_the_old_loss(class_logits, labels, logits, tokens, lengths, weight=0.5):
+@mistake(JOINT, "padding is predicted as well in the old loss")
+def padding_in_the_old_loss(class_logits, labels, logits, tokens, lengths, weight=0.5):
     lm = F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
     return F.cross_entropy(class_logits, labels) + weight * lm
 

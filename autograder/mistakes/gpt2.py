@@ -78,7 +78,7 @@ class Base(reference.Block):
         return self.dropout(self.down(F.gelu(self.up(x), approximate="tanh")))
 
 
-POST = "the norms stand behind the additions, as in GPT-1 (post-LN)"
+POST = "the norms stand behind the additions, as in GPT-1 (post-norm)"
 
 
 @mistake(BLOCK, POST)
@@ -103,7 +103,7 @@ class NormOfTheResult(Base):
         return x + self.feed_forward_norm(self.feed_forward(x))
 
 
-FROM_NORM = "the sum is taken with the normed x instead of x, so the main road is normed at every block"
+FROM_NORM = "the sum is taken with the normed x instead of x, so the residual stream is normed at every block"
 
 
 @mistake(BLOCK, FROM_NORM)
@@ -309,7 +309,7 @@ class NoPositions(reference.GPT2):
         return self.token_embedding(tokens)
 
 
-DEAF = "`positions` is ignored, and every text begins at place 0"
+DEAF = "`positions` is ignored, and every text begins at position 0"
 
 
 @mistake(WHOLE, DEAF)
@@ -388,7 +388,7 @@ class PyTorchsStart(reference.GPT2):
 # gpt2.from_hugging_face ------------------------------------------------------------------------------------------
 
 LOAD = "gpt2.from_hugging_face"
-NOT_TURNED = "no matrix is turned"
+NOT_TRANSPOSED = "no matrix is transposed"
 
 
 def changed(change):
@@ -404,12 +404,12 @@ def is_matrix(name, tensor):
     return name.startswith("blocks") and tensor.dim() == 2
 
 
-@mistake(LOAD, NOT_TURNED)
-def never_turned(tensors, n_layers):
+@mistake(LOAD, NOT_TRANSPOSED)
+def never_transposed(tensors, n_layers):
     return changed(lambda name, t: t.T if is_matrix(name, t) else t)(tensors, n_layers)
 
 
-@mistake(LOAD, "only matrices that do not fit otherwise are turned, so the square ones stay as they were")
+@mistake(LOAD, "only matrices that do not fit otherwise are transposed, so the square ones stay as they were")
 def square_ones_stay(tensors, n_layers):
     def change(name, t):
         return t.T if is_matrix(name, t) and t.size(0) == t.size(1) else t
@@ -417,7 +417,7 @@ def square_ones_stay(tensors, n_layers):
     return changed(change)(tensors, n_layers)
 
 
-@mistake(LOAD, "all matrices are turned, the embeddings with them")
+@mistake(LOAD, "all matrices are transposed, the embeddings with them")
 def embeddings_too(tensors, n_layers):
     return changed(lambda name, t: t.T if "embedding" in name else t)(tensors, n_layers)
 

@@ -66,7 +66,7 @@ def checked(length, offset, window):
 
 
 def joined(causal, padding):
-    """A mask (T, S) with the filling of each row hidden."""
+    """A mask (T, S) with the padding of each row hidden."""
     if padding is None:
         return causal[None, None]
     return causal & (torch.arange(causal.size(1)) >= padding[:, None, None, None])
@@ -123,7 +123,7 @@ def inverted(length, offset=0, padding=None, window=None):
     return ~reference.cache_mask(length, offset, padding, window)
 
 
-TOO_WIDE = "the window is one place too wide: the position itself is not counted"
+TOO_WIDE = "the window is one slot too wide: the position itself is not counted"
 
 
 @mistake(MASK, TOO_WIDE)
@@ -164,48 +164,48 @@ def window_without_offset(length, offset=0, padding=None, window=None):
     return joined(allowed, padding)
 
 
-@mistake(MASK, "the filling is not hidden")
+@mistake(MASK, "padding is not hidden")
 def no_padding(length, offset=0, padding=None, window=None):
     checked(length, offset, window)
     mask = reference.cache_mask(length, offset, None, window)
     return mask if padding is None else mask.expand(len(padding), -1, -1, -1).clone()
 
 
-@mistake(MASK, "the filling is taken to stand on the right")
+@mistake(MASK, "padding is taken to stand on the right")
 def padding_on_the_right(length, offset=0, padding=None, window=None):
     checked(length, offset, window)
     mask, size = reference.cache_mask(length, offset, None, window), offset + length
     return mask if padding is None else mask & (torch.arange(size) < size - padding[:, None, None, None])
 
 
-@mistake(MASK, "one place too many is taken for filling")
+@mistake(MASK, "one slot too many is taken for padding")
 def padding_off_by_one(length, offset=0, padding=None, window=None):
     checked(length, offset, window)
     mask = reference.cache_mask(length, offset, None, window)
     return mask if padding is None else mask & (torch.arange(offset + length) > padding[:, None, None, None])
 
 
-@mistake(MASK, "all rows have the filling of the fullest one")
+@mistake(MASK, "all rows have the padding of the shortest one")
 def widest_padding(length, offset=0, padding=None, window=None):
     checked(length, offset, window)
     padding = None if padding is None else padding.max().expand(len(padding))
     return reference.cache_mask(length, offset, padding, window)
 
 
-@mistake(MASK, "the filling is looked for among the new keys only, although it was stored first")
+@mistake(MASK, "padding is looked for among the new keys only, although it was stored first")
 def padding_among_the_new(length, offset=0, padding=None, window=None):
     checked(length, offset, window)
     mask = reference.cache_mask(length, offset, None, window)
     return mask if padding is None else mask & (torch.arange(offset + length) >= offset + padding[:, None, None, None])
 
 
-@mistake(MASK, "queries are numbered by position in the text, and keys by place in the cache")
-def positions_against_places(length, offset=0, padding=None, window=None):
+@mistake(MASK, "queries are numbered by position in the text, and keys by slot of the cache")
+def positions_against_slots(length, offset=0, padding=None, window=None):
     checked(length, offset, window)
-    filling = torch.zeros(1, dtype=torch.int64) if padding is None else padding
-    behind = distance(length, offset) - filling[:, None, None, None]
+    padded = torch.zeros(1, dtype=torch.int64) if padding is None else padding
+    behind = distance(length, offset) - padded[:, None, None, None]
     keys = torch.arange(offset + length)
-    return (behind >= 0) & (behind < (window or 10**9)) & (keys >= filling[:, None, None, None])
+    return (behind >= 0) & (behind < (window or 10**9)) & (keys >= padded[:, None, None, None])
 
 
 # kv_cache.LayerCache ---------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ Layer = reference.LayerCache
 
 
 def store(cache, key, value, start, end):
-    """Make room and write at given places; return both stores."""
+    """Allocate, and write to given slots; return both stores."""
     keys, values = cache.allocate(key)
     keys[:, :, start:end], values[:, :, start:end] = key, value
     return keys, values
@@ -241,10 +241,10 @@ class ReturnedTheWrongWay(Layer):
         return values, keys
 
 
-FIRST_PLACE = "new keys are always written to the first places"
+FIRST_SLOTS = "new keys are always written to the first slots"
 
 
-@mistake(LAYER, FIRST_PLACE)
+@mistake(LAYER, FIRST_SLOTS)
 class AlwaysAtTheFront(Layer):
     def append(self, key, value):
         keys, values = store(self, key, value, 0, key.size(-2))
@@ -252,8 +252,8 @@ class AlwaysAtTheFront(Layer):
         return keys[:, :, : self.stored], values[:, :, : self.stored]
 
 
-@mistake(LAYER, FIRST_PLACE)
-class NeverFilled(Layer):
+@mistake(LAYER, FIRST_SLOTS)
+class NeverCounted(Layer):
     def append(self, key, value):
         end = self.stored + key.size(-2)
         keys, values = store(self, key, value, self.stored, end)
@@ -276,7 +276,7 @@ class OnlyNew(Layer):
         return key, value
 
 
-@mistake(LAYER, "the whole store comes back, with the places that were never written")
+@mistake(LAYER, "the whole store comes back, with the slots that were never written")
 class WholeStore(Layer):
     def append(self, key, value):
         super().append(key, value)
@@ -437,10 +437,10 @@ Whole = reference.CachedGPT2
 class Parts(Whole):
     """A step in parts, to spoil one at a time."""
 
-    def places(self, tokens):
+    def positions(self, tokens):
         """Where the new tokens stand, (T) or (B, T)."""
-        places = torch.arange(self.seen, self.seen + tokens.size(1))
-        return places if self.padding is None else (places - self.padding[:, None]).clamp(min=0)
+        slots = torch.arange(self.seen, self.seen + tokens.size(1))
+        return slots if self.padding is None else (slots - self.padding[:, None]).clamp(min=0)
 
     def through(self, x):
         """All blocks."""
@@ -454,7 +454,7 @@ class Parts(Whole):
 
     def step(self, tokens, last_only=False):
         """As the reference's."""
-        x = self.through(self.model.embed(tokens, self.places(tokens)))
+        x = self.through(self.model.embed(tokens, self.positions(tokens)))
         self.count(tokens)
         return self.model.unembed(x[:, -1:] if last_only else x)
 
@@ -464,7 +464,7 @@ RESTART = "positions begin again at 0 with every call"
 
 @mistake(WHOLE, RESTART)
 class PositionsOfTheModel(Parts):
-    def places(self, tokens):
+    def positions(self, tokens):
         return None
 
 
@@ -475,16 +475,16 @@ class SeenIsNotCounted(Parts):
 
 
 @mistake(WHOLE, RESTART)
-class PlacesFromZero(Parts):
-    def places(self, tokens):
-        places = torch.arange(tokens.size(1))
-        return places if self.padding is None else (places - self.padding[:, None]).clamp(min=0)
+class PositionsFromZero(Parts):
+    def positions(self, tokens):
+        slots = torch.arange(tokens.size(1))
+        return slots if self.padding is None else (slots - self.padding[:, None]).clamp(min=0)
 
 
 @mistake(WHOLE, "all new tokens get the position of the first of them")
 class OnePosition(Parts):
-    def places(self, tokens):
-        return super().places(tokens)[..., :1].expand(*([-1] * (1 if self.padding is None else 2))).repeat(
+    def positions(self, tokens):
+        return super().positions(tokens)[..., :1].expand(*([-1] * (1 if self.padding is None else 2))).repeat(
             *([1] * (0 if self.padding is None else 1)), tokens.size(1))  # fmt: skip
 
 
@@ -496,37 +496,37 @@ class CountsCalls(Parts):
 
 @mistake(WHOLE, "positions count from 1")
 class FromOne(Parts):
-    def places(self, tokens):
-        return super().places(tokens) + 1
+    def positions(self, tokens):
+        return super().positions(tokens) + 1
 
 
-IGNORED = "positions are places in the cache, filling counted, so that a padded row stands too far to the right"
+IGNORED = "positions are slots of the cache, padding counted, so that a padded row stands too far to the right"
 
 
 @mistake(WHOLE, IGNORED)
 class PaddingNotSubtracted(Parts):
-    def places(self, tokens):
+    def positions(self, tokens):
         return torch.arange(self.seen, self.seen + tokens.size(1))
 
 
 @mistake(WHOLE, IGNORED)
-class SamePlacesForAll(Parts):
-    def places(self, tokens):
+class SamePositionsForAll(Parts):
+    def positions(self, tokens):
         return torch.arange(self.seen, self.seen + tokens.size(1)).expand(tokens.shape)
 
 
-@mistake(WHOLE, "the same filling is subtracted in all rows")
+@mistake(WHOLE, "the same padding is subtracted in all rows")
 class OnePadding(Parts):
-    def places(self, tokens):
-        places = torch.arange(self.seen, self.seen + tokens.size(1))
-        return places if self.padding is None else (places - self.padding.max()).clamp(min=0)
+    def positions(self, tokens):
+        slots = torch.arange(self.seen, self.seen + tokens.size(1))
+        return slots if self.padding is None else (slots - self.padding.max()).clamp(min=0)
 
 
-@mistake(WHOLE, "filling gets negative positions")
+@mistake(WHOLE, "padding gets negative positions")
 class Negative(Parts):
-    def places(self, tokens):
-        places = torch.arange(self.seen, self.seen + tokens.size(1))
-        return places if self.padding is None else places - self.padding[:, None]
+    def positions(self, tokens):
+        slots = torch.arange(self.seen, self.seen + tokens.size(1))
+        return slots if self.padding is None else slots - self.padding[:, None]
 
 
 ONE_STORE = "all blocks share one store"
@@ -544,7 +544,7 @@ class FirstStoreForAll(Parts):
 class OneCacheRepeated(Parts):
     def step(self, tokens, last_only=False):
         shared = self.layers[-1]
-        x = self.model.embed(tokens, self.places(tokens))
+        x = self.model.embed(tokens, self.positions(tokens))
         for number in range(len(self.model.blocks)):
             x = self.model.blocks[number](x, shared)
         self.count(tokens)
@@ -565,7 +565,7 @@ class NoCache(Parts):
 @mistake(WHOLE, UNUSED)
 class TheModelAlone(Parts):
     def step(self, tokens, last_only=False):
-        logits = self.model(tokens, self.places(tokens))
+        logits = self.model(tokens, self.positions(tokens))
         self.count(tokens)
         return logits[:, -1:] if last_only else logits
 
@@ -588,11 +588,11 @@ class ReadsAllAgain(Parts):
             self.text = tokens[:, :0]
         self.text = torch.cat([self.text, tokens], 1)
         padding, window, length = self.padding, self.window, self.text.size(1)
-        places = torch.arange(length)
-        places = places if padding is None else (places - padding[:, None]).clamp(min=0)
+        slots = torch.arange(length)
+        slots = slots if padding is None else (slots - padding[:, None]).clamp(min=0)
         mask = reference.cache_mask(length, 0, padding, window)
         look = lambda q, k, v: F.scaled_dot_product_attention(q, k, v, mask)  # noqa: E731
-        logits = self.model(self.text, places, [look] * len(self.layers))[:, -tokens.size(1) :]
+        logits = self.model(self.text, slots, [look] * len(self.layers))[:, -tokens.size(1) :]
         self.count(tokens)
         return logits[:, -1:] if last_only else logits
 
@@ -612,14 +612,14 @@ class FillsTheCacheAgain(Parts):
 @mistake(WHOLE, "each token is fed to the blocks twice")
 class FedTwice(Parts):
     def step(self, tokens, last_only=False):
-        self.through(self.model.embed(tokens, self.places(tokens)))
+        self.through(self.model.embed(tokens, self.positions(tokens)))
         return super().step(tokens, last_only)
 
 
 @mistake(WHOLE, "the final norm is left out")
 class NoFinalNorm(Parts):
     def step(self, tokens, last_only=False):
-        x = self.through(self.model.embed(tokens, self.places(tokens)))
+        x = self.through(self.model.embed(tokens, self.positions(tokens)))
         self.count(tokens)
         return F.linear(x[:, -1:] if last_only else x, self.model.token_embedding.weight)
 
@@ -640,7 +640,7 @@ class FirstPosition(Parts):
 @mistake(WHOLE, "only the last of the new tokens goes through the blocks")
 class LastTokenOnly(Parts):
     def step(self, tokens, last_only=False):
-        x = self.model.embed(tokens, self.places(tokens))
+        x = self.model.embed(tokens, self.positions(tokens))
         x = torch.cat([x[:, :-1], self.through(x[:, -1:])], 1)
         self.count(tokens)
         return self.model.unembed(x[:, -1:] if last_only else x)

@@ -347,7 +347,7 @@ class NormedMemory(Steps):
 
 
 @mistake(DECODER, "the memory asks and the target answers")
-class TurnedRound(Steps):
+class SidesExchanged(Steps):
     def cross(self, x, memory, mask):
         def ask(y):
             answer = self.cross_attention(memory, y).mean(1, keepdim=True)
@@ -404,7 +404,7 @@ def unsmoothed(logits, targets, smoothing=0.1, ignore=0):
     return mean_of(-right_one(logits.log_softmax(-1), targets), targets, ignore)
 
 
-OTHERS_ONLY = "ε is spread over the other V − 1 tokens only"
+OTHERS_ONLY = "α is spread over the other V − 1 tokens only"
 
 
 @mistake(LOSS, OTHERS_ONLY)
@@ -416,13 +416,13 @@ def over_the_others(logits, targets, smoothing=0.1, ignore=0):
 
 
 @mistake(LOSS, OTHERS_ONLY)
-def filled_table(logits, targets, smoothing=0.1, ignore=0):
+def table_of_others(logits, targets, smoothing=0.1, ignore=0):
     wanted = torch.full_like(logits, smoothing / max(logits.size(-1) - 1, 1))
     wanted = wanted.scatter(-1, targets[..., None], 1 - smoothing)
     return mean_of(-(wanted * logits.log_softmax(-1)).sum(-1), targets, ignore)
 
 
-@mistake(LOSS, "the whole ε goes to every token: the sum over the vocabulary is not divided by V")
+@mistake(LOSS, "the whole α goes to every token: the sum over the vocabulary is not divided by V")
 def sum_instead_of_mean(logits, targets, smoothing=0.1, ignore=0):
     log_probs = logits.log_softmax(-1)
     return mean_of(-(1 - smoothing) * right_one(log_probs, targets) - smoothing * log_probs.sum(-1), targets, ignore)
@@ -460,7 +460,7 @@ def log_of_softmax(logits, targets, smoothing=0.1, ignore=0):
     return mean_of(-(1 - smoothing) * right_one(log_probs, targets) - smoothing * log_probs.mean(-1), targets, ignore)
 
 
-@mistake(LOSS, "ε and 1 − ε are exchanged")
+@mistake(LOSS, "α and 1 − α are exchanged")
 def exchanged(logits, targets, smoothing=0.1, ignore=0):
     log_probs = logits.log_softmax(-1)
     return mean_of(-smoothing * right_one(log_probs, targets) - (1 - smoothing) * log_probs.mean(-1), targets, ignore)

@@ -176,7 +176,7 @@ def moodle(
 
 
 def column(head: list[str], titles: tuple[str, ...], start: int) -> int:
-    """The place of the assignment's column: by its heading, with or without what the LMS adds to a title."""
+    """The index of the assignment's column: by its heading, with or without what the LMS adds to a title."""
     wanted = {plain(title) for title in titles}
 
     def bare(text: str) -> str:

@@ -112,7 +112,7 @@ def fingerprints(text: str) -> Print:
 
 
 def shifted(offsets: object, at: int) -> int:
-    """The place in the text of a place in the simplified code."""
+    """The offset in the text of an offset in the simplified code."""
     import numpy as np
 
     table = np.asarray(offsets)

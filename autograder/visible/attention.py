@@ -135,13 +135,13 @@ def any_number_of_batch_axes(split_heads):
     """Whatever axes come before (T, D) stay in front; memory order does not matter."""
     x = real([[1, 2, 3, 4], [5, 6, 7, 8]])
     deep = torch.stack([x, x + 10])[:, None]
-    turned = deep.transpose(0, 3).contiguous().transpose(0, 3)
-    from_x, from_deep, from_turned = in_turn(split_heads, (x, 2), (deep, 2), (turned, 2))
+    strided = deep.transpose(0, 3).contiguous().transpose(0, 3)
+    from_x, from_deep, from_strided = in_turn(split_heads, (x, 2), (deep, 2), (strided, 2))
     expected = real([[[1, 2], [5, 6]], [[3, 4], [7, 8]]])
     same(from_x, expected, "Without a batch axis (T, D) becomes (H, T, K).")
     expected = torch.stack([expected, expected + 10])[:, None]
     same(from_deep, expected, "Two batch axes, (2, 1, T, D), become (2, 1, H, T, K).")
-    same(from_turned, expected, "The same numbers in another memory order (a transposed tensor).")
+    same(from_strided, expected, "The same numbers in another memory order (a transposed tensor).")
 
 
 @checks("attention.merge_heads")
@@ -157,12 +157,12 @@ def heads_lie_side_by_side_again(merge_heads):
 def any_number_of_batch_axes_merged(merge_heads):
     """Whatever axes come before (H, T, K) stay in front; memory order does not matter."""
     x = real([[[1, 2], [5, 6]], [[3, 4], [7, 8]]])
-    turned = x.transpose(0, 2).contiguous().transpose(0, 2)
+    strided = x.transpose(0, 2).contiguous().transpose(0, 2)
     deep = torch.stack([x, x + 10])[:, None]
-    from_x, from_turned, from_deep = in_turn(merge_heads, (x,), (turned,), (deep,))
+    from_x, from_strided, from_deep = in_turn(merge_heads, (x,), (strided,), (deep,))
     expected = real([[1, 2, 3, 4], [5, 6, 7, 8]])
     same(from_x, expected, "Without a batch axis (H, T, K) becomes (T, D).")
-    same(from_turned, expected, "Another memory order.")
+    same(from_strided, expected, "Another memory order.")
     expected = torch.stack([expected, expected + 10])[:, None]
     same(from_deep, expected, "Two batch axes, (2, 1, H, T, K), become (2, 1, T, D).")
 
@@ -194,7 +194,7 @@ def all_four_layers_are_used(MultiHeadAttention):
 
 
 @checks("attention.MultiHeadAttention")
-def heads_look_at_different_places(MultiHeadAttention):
+def heads_look_at_different_positions(MultiHeadAttention):
     """Each head compares its own slice of the features and fetches its own slice of the values."""
     layer = layer_of(MultiHeadAttention, 2, query=1000 * torch.eye(4).double())
     x = real([[[1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 0, 1]]])

@@ -13,7 +13,7 @@ def every_occurrence(merge):
 @checks("bpe.merge")
 def nothing_overlaps(merge):
     """Five equal tokens hold two pairs, from the left, and one is left over."""
-    same(merge([7, 7, 7, 7, 7], (7, 7), 9), [9, 9, 7], "a token that is joined is used up: go on two places further")
+    same(merge([7, 7, 7, 7, 7], (7, 7), 9), [9, 9, 7], "a token that is joined is used up: go on by two")
 
 
 @checks("bpe.merge")
@@ -64,9 +64,9 @@ def equally_common_pairs(learn):
 
 
 @checks("bpe.learn")
-def overlapping_places_count(learn):
-    """A pair counts at every place where it stands: `aaa` holds `aa` twice."""
-    same(learn({b"aaa": 2, b"xy": 3}, 1), [(97, 97)], "2 · 2 places for aa against 3 for xy")
+def overlapping_pairs_count(learn):
+    """A pair counts at every position where it stands: `aaa` holds `aa` twice."""
+    same(learn({b"aaa": 2, b"xy": 3}, 1), [(97, 97)], "2 · 2 positions for aa against 3 for xy")
 
 
 @checks("bpe.learn")
@@ -106,7 +106,7 @@ def the_lowest_rank_first(encode_chunk):
 
 
 @checks("bpe.encode_chunk")
-def rank_beats_place(encode_chunk):
+def rank_beats_position(encode_chunk):
     """In `bcd` and `abd` the lowest rank is looked for anew each time."""
     same(encode_chunk(b"bcd", RANKS), [256, 100], "bc (256) and cd (258) share the c: the lower number wins")
     same(encode_chunk(b"abd", RANKS), [257, 100], "ab is joined here, because no bc stands in the way")
@@ -159,7 +159,7 @@ def a_character_of_two_tokens(decode):
 def half_a_character(decode):
     """A model may write half a character: it is shown as �, not an error."""
     same(decode([0, 2], PIECES), "low\ufffd", 'errors="replace" shows what is no UTF-8')
-    same(decode([3, 1, 2, 1], PIECES), "\ufffder\ufffder", "each broken place is shown, and what is whole stays")
+    same(decode([3, 1, 2, 1], PIECES), "\ufffder\ufffder", "each broken byte is shown, and what is whole stays")
 
 
 @checks("bpe.decode")

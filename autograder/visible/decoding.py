@@ -1,4 +1,4 @@
-"""What learners see checked of decoding: laws of four tokens, and texts of two letters."""
+"""What learners see checked of decoding: distributions over four tokens, and texts of two letters."""
 
 import math
 
@@ -97,11 +97,11 @@ def the_token_that_crosses_stays(top_p):
 
 
 @checks("decoding.top_p")
-def every_logit_in_its_place(top_p):
+def every_logit_at_its_index(top_p):
     """Tokens need not be in order: each row has a nucleus of its own."""
     out = top_p(logs([[0.1, 0.2, 0.6, 0.1], [0.05, 0.5, 0.15, 0.3]]), 0.75)
     expected = real([[GONE, math.log(0.2), math.log(0.6), GONE], [GONE, math.log(0.5), GONE, math.log(0.3)]])
-    same(out, expected, "You sorted; are the answers back at the places of their tokens? And is each row summed alone?")
+    same(out, expected, "You sorted; are the answers back at their tokens? And is each row summed alone?")
 
 
 @checks("decoding.top_p")
@@ -175,7 +175,7 @@ def nothing_written_nothing_penalised(repetition_penalty):
         repetition_penalty(real([[1, 2]]), nothing, 0.0)
 
 
-# Tokens 0, 1 and 2; the law of the next token depends on the last one. Token 3 begins.
+# Tokens 0, 1 and 2; the distribution of the next token depends on the last one. Token 3 begins.
 PATHS = [[0.4, 0.3, 0.3], [0.1, 0.0, 0.9], [0.3, 0.4, 0.3], [0.5, 0.4, 0.1]]
 
 
@@ -235,7 +235,7 @@ def ending(tokens: Tensor) -> Tensor:
 
 @checks("decoding.beam_search")
 def what_has_ended_goes_on_no_longer(beam_search):
-    """A text that ends with the stop token is put aside with its probability, and filled up with it."""
+    """A text that ends with the stop token is put aside with its probability, and padded with it."""
     texts, scores = beam_search(ending, torch.tensor([3]), 3, 2, stop=2)
     hint = "Token 2 at once has 0.3; going on, 0, 0, 0 has 0.5 · 0.6 · 0.6 = 0.18 and 0, 2 has 0.15."
     same(texts, torch.tensor([[3, 2, 2, 2], [3, 0, 0, 0]]), hint)

@@ -92,7 +92,7 @@ def both_residual_paths_are_there(Block):
     centred = x - x.mean(-1, keepdim=True)
     once = centred / torch.sqrt(centred.square().mean(-1, keepdim=True) + 1e-5)
     twice = once / torch.sqrt(once.square().mean(-1, keepdim=True) + 1e-5)
-    same(block(x), twice, "Both sublayers give 0 here, so x must come through, normalised. Is x added in both places?")
+    same(block(x), twice, "Both sublayers give 0 here, so x must come through, normalised. Is x added both times?")
 
 
 @checks("gpt.Block")
@@ -127,13 +127,13 @@ def the_target_is_the_next_token(next_token_loss):
 
 
 @checks("gpt.next_token_loss")
-def the_filling_does_not_count(next_token_loss):
+def padding_does_not_count(next_token_loss):
     """Tokens beyond a text's length are neither predicted nor counted."""
     tokens = torch.tensor([[1, 2, 0, 0], [0, 1, 2, 0]])
     logits = sure([[2, 1, 1, 1], [0, 2, 0, 1]])
     hint = (
         "Text 0 has length 2: one prediction, right (9/11). Text 1 has length 4: three predictions, wrong (1/11), "
-        "right, right. The mean is over these 4 predictions; the filling of text 0 is not among them. The token 0 is a "
+        "right, right. The mean is over these 4 predictions; the padding of text 0 is not among them. The token 0 is a "
         "token like any other."
     )
     expected = real((3 * math.log(11 / 9) + math.log(11)) / 4)
@@ -200,16 +200,16 @@ def what_is_too_long_loses_the_end_of_its_first_text(format_task):
     same(format_task("entailment", [[1, 2, 3, 4], [5, 6]], (S, D, E), 7), [[S, 1, 2, D, 5, 6, E]], hint)
     hint = "In the second order the other text stands first, and is the one that is cut."
     expected = [[S, 1, D, 5, 6, E], [S, 5, 6, D, 1, E]]
-    same(format_task("similarity", [[1], [5, 6]], (S, D, E), 6), expected, "Just enough room: nothing is cut.")
+    same(format_task("similarity", [[1], [5, 6]], (S, D, E), 6), expected, "It just fits: nothing is cut.")
     expected = [[S, 1, 2, D, 5, 6, 7, E], [S, 5, 6, 7, D, 1, 2, E]]
     same(format_task("similarity", [[1, 2], [5, 6, 7]], (S, D, E), 8), expected, hint)
     expected = [[S, 1, D, 5, 6, 7, E], [S, 5, 6, D, 1, 2, E]]
     same(format_task("similarity", [[1, 2], [5, 6, 7]], (S, D, E), 7), expected, hint)
     expected = [[S, 1, D, 5, 6, E], [S, 1, 2, D, 7, E]]
-    hint = "A long answer leaves less room for the context, in its own sequence only."
+    hint = "A long answer leaves fewer tokens for the context, in its own sequence only."
     same(format_task("multiple choice", [[1, 2, 3], [5, 6], [7]], (S, D, E), 6), expected, hint)
     expected = [[S, D, 5, 6, E], [S, D, 7, 8, E]]
-    hint = "No room for the context at all: nothing of it is left, and the rest stands."
+    hint = "The limit leaves no token for the context: nothing of it is left, and the rest stands."
     same(format_task("multiple choice", [[1, 2, 3], [5, 6], [7, 8]], (S, D, E), 5), expected, hint)
 
 

@@ -53,7 +53,7 @@ def block_of(Block, width: int, n_heads: int = 1, **given: Tensor):
 def what_does_nothing_changes_nothing(Block):
     """When both sublayers give zeros, x leaves the block as it came."""
     x = real([[[3, -7], [40, 2]]])
-    hint = "Nothing stands on the main road but two additions: norms are applied to what a sublayer READS (pre-LN)."
+    hint = "Nothing but two additions changes the residual stream: norms act on what a sublayer READS (pre-norm)."
     same(block_of(Block, 2)(x), x, hint)
 
 
@@ -136,7 +136,7 @@ def mix_reaches_attention(Block):
 
 @checks("gpt2.initial_std")
 def matrices_start_at_two_hundredths(initial_std):
-    """Matrices and embeddings start with a spread of 0.02."""
+    """Matrices and embeddings start with a standard deviation of 0.02."""
     own = own_names(initial_std)
     for name in ("token_embedding.weight", "position_embedding.weight", "blocks.7.attention.qkv.weight",
                  "blocks.0.up.weight"):  # fmt: skip
@@ -170,28 +170,27 @@ def model_of(GPT2, config: dict, **given: Tensor):
 
 @checks("gpt2.GPT2")
 def every_parameter_has_its_start(GPT2):
-    """Norms start at scale 1 and shift 0, biases at 0, matrices with the spread of `initial_std`."""
+    """Norms start at scale 1 and shift 0, biases at 0, matrices with the deviation of `initial_std`."""
     state = state_of(GPT2(TINY | {"d_model": 32}, torch.Generator().manual_seed(0)))
     hint = 'Go through self.named_parameters(); those with "norm" in their name are filled with 1 or 0, not drawn.'
     same(state["blocks.0.attention_norm.weight"], torch.ones(32), f"blocks.0.attention_norm.weight. {hint}")
     same(state["final_norm.bias"], torch.zeros(32), f"final_norm.bias. {hint}")
-    same(state["blocks.0.up.bias"], torch.zeros(128), "Biases have the spread 0.")
-    same(state["blocks.0.up.weight"].std(), torch.tensor(0.02), "up starts with the spread 0.02.", rtol=0.1)
+    same(state["blocks.0.up.bias"], torch.zeros(128), "Biases have the standard deviation 0.")
+    same(state["blocks.0.up.weight"].std(), torch.tensor(0.02), "up starts with the standard deviation 0.02.", rtol=0.1)
     found = state["blocks.0.down.weight"].std()
     same(found, torch.tensor(0.02 / 2**0.5), "down starts with 0.02 / √2 when there is one block.", rtol=0.1)
 
 
 @checks("gpt2.GPT2")
 def embeddings_are_added(GPT2):
-    """`embed` adds the embedding of each token and that of its place."""
-    tokens, places = real([[1, 2], [3, 4], [5, 6]]), real([[10, 0], [20, 0], [30, 0], [40, 0]])
-    model = model_of(GPT2, TINY, token_embedding__weight=tokens, position_embedding__weight=places)
+    """`embed` adds the embedding of each token and that of its position."""
+    tokens, positions = real([[1, 2], [3, 4], [5, 6]]), real([[10, 0], [20, 0], [30, 0], [40, 0]])
+    model = model_of(GPT2, TINY, token_embedding__weight=tokens, position_embedding__weight=positions)
     out = model.embed(torch.tensor([[2, 0]]))
-    same(
-        out, real([[[15, 6], [21, 2]]]), "Token 2 at place 0: (5, 6) + (10, 0). Token 0 at place 1: (1, 2) + (20, 0)."
-    )
+    hint = "Token 2 at position 0: (5, 6) + (10, 0). Token 0 at position 1: (1, 2) + (20, 0)."
+    same(out, real([[[15, 6], [21, 2]]]), hint)
     out = model.embed(torch.tensor([[2, 0]]), torch.tensor([2, 3]))
-    same(out, real([[[35, 6], [41, 2]]]), "With `positions` the places are those, here 2 and 3.")
+    same(out, real([[[35, 6], [41, 2]]]), "With `positions` it is those that count, here 2 and 3.")
 
 
 @checks("gpt2.GPT2")
@@ -249,11 +248,11 @@ def what_the_blocks_add_arrives(GPT2):
 @checks("gpt2.GPT2")
 def positions_reach_the_embedding(GPT2):
     """`positions` given to the model arrive at the position embedding."""
-    places = real([[0, 0], [1, -1], [-1, 1], [0, 0]]) * 1e6
+    positions = real([[0, 0], [1, -1], [-1, 1], [0, 0]]) * 1e6
     model = model_of(
-        GPT2, TINY, token_embedding__weight=real([[1, 0], [0, 1], [1, 1]]), position_embedding__weight=places
+        GPT2, TINY, token_embedding__weight=real([[1, 0], [0, 1], [1, 1]]), position_embedding__weight=positions
     )
-    hint = "At place 1 the stream is about (1, −1)·10⁶, at place 2 about (−1, 1)·10⁶; norms make 1 and −1 of them."
+    hint = "The stream is about (1, −1)·10⁶ at position 1 and (−1, 1)·10⁶ at position 2; norms make 1 and −1 of them."
     expected = real([[[-1, 1, 0], [1, -1, 0]]])
     same(model(torch.tensor([[0, 0]]), torch.tensor([2, 1])), expected, hint, rtol=1e-5, atol=1e-5)
 
@@ -279,8 +278,8 @@ def published(n_layers: int = 1) -> dict[str, Tensor]:
 
 
 @checks("gpt2.from_hugging_face")
-def matrices_are_turned(from_hugging_face):
-    """Matrices of the blocks come with their inputs in the rows and must be turned round, square ones too."""
+def matrices_are_transposed(from_hugging_face):
+    """Matrices of the blocks come with their inputs in the rows and must be transposed, square ones too."""
     given = published()
     out = named_as_now(from_hugging_face, from_hugging_face(given, 1))
     for ours, theirs in (("attention.qkv", "attn.c_attn"), ("attention.output", "attn.c_proj"),

@@ -43,28 +43,28 @@ def a_prompt_is_causal(cache_mask):
 @checks("kv_cache.cache_mask")
 def one_new_position_sees_all(cache_mask):
     """One new position behind three stored ones sees all four keys."""
-    same(cache_mask(1, 3), drawn("xxxx"), "The one query stands at place 3, not at place 0: it may look at all keys.")
+    same(cache_mask(1, 3), drawn("xxxx"), "The one query stands in slot 3, not in slot 0: it may look at all keys.")
 
 
 @checks("kv_cache.cache_mask")
 def some_new_positions(cache_mask):
     """Two new positions behind two stored ones: the first sees three keys, the second four."""
-    same(cache_mask(2, 2), drawn("xxx./xxxx"), "Query t stands at place offset + t. A mask that is not square is not"
+    same(cache_mask(2, 2), drawn("xxx./xxxx"), "Query t stands in slot offset + t. A mask that is not square is not"
          " `tril` of ones: that begins at the upper left corner.")  # fmt: skip
 
 
 @checks("kv_cache.cache_mask")
-def filling_on_the_left_is_hidden(cache_mask):
-    """Nobody looks at the filling at the left end of a row, each row having its own."""
+def padding_on_the_left_is_hidden(cache_mask):
+    """Nobody looks at the padding at the left end of a row, each row having its own."""
     expected = drawn("x../xx./xxx", ".../.x./.xx", ".../.../..x")
     same(cache_mask(3, 0, torch.tensor([0, 1, 2])), expected, "padding = 1 hides key 0, and nothing else, in its row.")
 
 
 @checks("kv_cache.cache_mask")
-def filling_stays_hidden(cache_mask):
-    """Filling is counted from the first key that is stored, however many positions are new."""
-    same(cache_mask(1, 3, torch.tensor([2, 0])), drawn("..xx", "xxxx"), "Keys 0 and 1 of the first row are filling.")
-    same(cache_mask(2, 1, torch.tensor([1])), drawn(".x./.xx"), "Filling takes places, so it does not move the query.")
+def padding_stays_hidden(cache_mask):
+    """Padding is counted from the first key that is stored, however many positions are new."""
+    same(cache_mask(1, 3, torch.tensor([2, 0])), drawn("..xx", "xxxx"), "Keys 0 and 1 of the first row are padding.")
+    same(cache_mask(2, 1, torch.tensor([1])), drawn(".x./.xx"), "Padding takes slots, so it does not move the query.")
 
 
 @checks("kv_cache.cache_mask")
@@ -76,9 +76,9 @@ def a_window_of_two(cache_mask):
 
 @checks("kv_cache.cache_mask")
 def a_window_moves_with_the_query(cache_mask):
-    """The window ends at the place of each query, stored keys and filling counted."""
-    same(cache_mask(2, 3, None, 3), drawn(".xxx./..xxx"), "The queries stand at places 3 and 4: keys 1–3 and 2–4.")
-    same(cache_mask(2, 2, torch.tensor([2, 0]), 3), drawn("..x./..xx", "xxx./.xxx"), "Window and filling both hide.")
+    """The window ends at each query, stored keys and padding counted."""
+    same(cache_mask(2, 3, None, 3), drawn(".xxx./..xxx"), "The queries stand in slots 3 and 4: keys 1–3 and 2–4.")
+    same(cache_mask(2, 2, torch.tensor([2, 0]), 3), drawn("..x./..xx", "xxx./.xxx"), "Window and padding both hide.")
 
 
 @checks("kv_cache.cache_mask")
@@ -101,15 +101,15 @@ def what_is_appended_comes_back_in_order(LayerCache):
     """`append` gives all keys and all values so far, oldest first."""
     cache = LayerCache(6)
     same(cache.append(column(1, 2), column(10, 20)), (column(1, 2), column(10, 20)), "Keys, then values.")
-    hint = "Two places were filled; the third key goes behind them, and what comes back is all three, not all six."
+    hint = "Two slots were in use; the third key goes behind them, and what comes back is all three, not all six."
     same(cache.append(column(3), column(30)), (column(1, 2, 3), column(10, 20, 30)), hint)
     same(cache.append(column(4), column(40)), (column(1, 2, 3, 4), column(10, 20, 30, 40)), "Does `stored` move on?")
-    same(part_of(cache, "stored"), 4, "`stored` is the number of places in use.")
+    same(part_of(cache, "stored"), 4, "`stored` is the number of slots in use.")
 
 
 @checks("kv_cache.LayerCache")
 def texts_and_heads_stay_apart(LayerCache):
-    """Each text and each head has its own places."""
+    """Each text and each head has its own slots."""
     key = real([[[[1, 2]], [[3, 4]]], [[[5, 6]], [[7, 8]]]])  # two texts, two heads, one position, width 2
     cache = LayerCache(2)
     cache.append(key, 10 * key)
@@ -141,9 +141,9 @@ def a_full_cache_says_so(LayerCache):
     """What does not fit is an error, and changes nothing."""
     cache = LayerCache(3)
     cache.append(column(1, 2), column(10, 20))
-    with raises(ValueError, "3 places"):
+    with raises(ValueError, "fit into the 3"):
         cache.append(column(3, 4), column(30, 40))
-    same(cache.append(column(5), column(50)), (column(1, 2, 5), column(10, 20, 50)), "There was room for one more.")
+    same(cache.append(column(5), column(50)), (column(1, 2, 5), column(10, 20, 50)), "There was a slot for one more.")
 
 
 @checks("kv_cache.LayerCache")
@@ -167,17 +167,17 @@ def queries_meet_stored_keys(LayerCache):
 
 @checks("kv_cache.LayerCache")
 def padding_and_window_reach_the_mask(LayerCache):
-    """Filling is seen by nobody, and a window hides what is too old."""
+    """Padding is seen by nobody, and a window hides what is too old."""
     cache = LayerCache(4)
     cache.reset(torch.tensor([2]))
-    hint = "Two places are filling (99): the third sees only itself, the fourth two. Pass `self.padding` on."
+    hint = "Two slots are padding (99): the third sees only itself, the fourth two. Pass `self.padding` on."
     same(cache(column(0, 0, 0), column(1, 1, 1), column(99, 99, 4))[:, :, 2:], column(4), hint)
     same(cache(column(0), column(1), column(6)), column(5), hint)
     cache = LayerCache(4, 2)
     hint = "A window of 2: the mean of the last two values. Pass `self.window` on."
     same(cache(column(0, 0, 0), column(1, 1, 1), column(2, 4, 6)), column(2, 3, 5), hint)
     same(cache(column(0), column(1), column(8)), column(7), hint)
-    same(cache(column(0), column(1), column(2)), column(5), hint + " The four places were full; two keys have moved.")
+    same(cache(column(0), column(1), column(2)), column(5), hint + " The four slots were full; two keys have moved.")
 
 
 VOTE = {"n_layers": 1, "d_model": 2, "n_heads": 1, "vocab_size": 2, "context_length": 8}
@@ -216,28 +216,28 @@ def votes_are_remembered(CachedGPT2):
 @checks("kv_cache.CachedGPT2")
 def positions_go_on(CachedGPT2):
     """The position of a new token is the number of those before it."""
-    places = real([[0, 0], [1, -1], [-1, 1], [1, -1], [0, 0], [-1, 1], [0, 0], [0, 0]]) * 1e9
+    positions = real([[0, 0], [1, -1], [-1, 1], [1, -1], [0, 0], [-1, 1], [0, 0], [0, 0]]) * 1e9
     model = voter(CachedGPT2, blocks__0__attention__output__weight=torch.zeros(2, 2, dtype=F64),
-                  position_embedding__weight=places)  # fmt: skip
-    hint = "Here attention is silent, and at position 1, 2, 3 and 5 the embedding of the place decides: +, −, +, −."
+                  position_embedding__weight=positions)  # fmt: skip
+    hint = "Here attention is silent, and at position 1, 2, 3 and 5 the embedding of the position decides: +, −, +, −."
     same(ask(model, [0, 1]), real([[AYE, AYE]]), hint)
-    same(ask(model, [0, 1]), real([[NAY, AYE]]), hint + " The third token stands at place 2: does `seen` move on?")
+    same(ask(model, [0, 1]), real([[NAY, AYE]]), hint + " The third token stands at position 2: does `seen` move on?")
     same(ask(model, [1, 0]), real([[NAY, NAY]]), hint)
 
 
 @checks("kv_cache.CachedGPT2")
-def filling_has_no_vote(CachedGPT2):
-    """With filling on the left, each row says what it would say alone."""
+def padding_has_no_vote(CachedGPT2):
+    """With padding on the left, each row says what it would say alone."""
     model = voter(CachedGPT2)
     model.reset(torch.tensor([3, 0]))
     out = ask(model, [1, 1, 1, 0], [0, 0, 0, 1])
-    same(out[:, 3:], real([[AYE], [AYE]]), "The first row is 0 alone, its three ones are filling; the second 0 0 0 1.")
+    same(out[:, 3:], real([[AYE], [AYE]]), "The first row is 0 alone, its three ones are padding; the second 0 0 0 1.")
     same(ask(model, [0], [1]), real([[AYE], [AYE]]), "Then 0 0, and 0 0 0 1 1: three against two.")
-    places = real([[1, -1], [-1, 1], [1, -1], [-1, 1]] * 2) * 1e9
+    positions = real([[1, -1], [-1, 1], [1, -1], [-1, 1]] * 2) * 1e9
     model = voter(CachedGPT2, blocks__0__attention__output__weight=torch.zeros(2, 2, dtype=F64),
-                  position_embedding__weight=places)  # fmt: skip
+                  position_embedding__weight=positions)  # fmt: skip
     model.reset(torch.tensor([1, 0]))
-    hint = "A text begins at position 0 behind its filling: positions are places minus padding, row by row."
+    hint = "A text begins at position 0 behind its padding: positions are slots minus padding, row by row."
     same(ask(model, [1, 0, 0], [0, 0, 0])[:, 1:], real([[AYE, NAY], [NAY, AYE]]), hint)
     same(ask(model, [0], [0]), real([[AYE], [NAY]]), hint)
 
@@ -257,8 +257,8 @@ def what_was_read_is_not_read_again(CachedGPT2):
     """Stored values stay what they were; only new tokens are computed."""
     model = voter(CachedGPT2)
     ask(model, [0, 0, 0])
-    turned = torch.cat([torch.zeros(4, 2), -torch.eye(2)]).double()
-    model.load_state_dict(model.state_dict() | {"model.blocks.0.attention.qkv.weight": turned})
+    rotation = torch.cat([torch.zeros(4, 2), -torch.eye(2)]).double()
+    model.load_state_dict(model.state_dict() | {"model.blocks.0.attention.qkv.weight": rotation})
     hint = (
         "Between the calls the sign of all values was changed. The three stored values are +1 as before, so +1 wins; "
         "if earlier tokens are read again, theirs are −1."
@@ -277,9 +277,9 @@ def the_last_position_alone(CachedGPT2):
 @checks("kv_cache.CachedGPT2")
 def a_new_text_begins(CachedGPT2):
     """After `reset` nothing is left of the text before, nor of its length."""
-    places = real([[1, -1], [-1, 1]] + [[-1, 1]] * 6) * 1e9
+    positions = real([[1, -1], [-1, 1]] + [[-1, 1]] * 6) * 1e9
     model = voter(CachedGPT2, blocks__0__attention__output__weight=torch.zeros(2, 2, dtype=F64),
-                  position_embedding__weight=places)  # fmt: skip
+                  position_embedding__weight=positions)  # fmt: skip
     ask(model, [0, 0, 0])
     model.reset()
     same(ask(model, [1]), real([[AYE]]), "The first token of a new text stands at position 0.")
@@ -291,12 +291,12 @@ def a_new_text_begins(CachedGPT2):
 
 @checks("kv_cache.CachedGPT2")
 def too_much_is_refused(CachedGPT2):
-    """More tokens than the context or the cache has places are an error."""
+    """More tokens than the context or the cache has slots are an error."""
     model = voter(CachedGPT2)
     ask(model, [0] * 7)
     with raises(ValueError, "cache of 8"):
         ask(model, [0, 0])
-    same(ask(model, [0]), real([[AYE]]), "The error changed nothing: there was room for one more.")
+    same(ask(model, [0]), real([[AYE]]), "The error changed nothing: there was a slot for one more.")
     model = voter(CachedGPT2, size=100)
     with raises(ValueError, "context of 8"):
         ask(model, [0] * 9)

@@ -130,7 +130,7 @@ def cycle(context):
 
 
 def two_back(context):
-    """A model that gives 3/4 to the token two places back, and guesses where there is none."""
+    """A model that gives 3/4 to the token two positions back, and guesses where there is none."""
     if len(context) < 2:
         return row(0.5, 0.5)
     return torch.eye(2, dtype=torch.float64)["ab".index(context[-2])] * 0.5 + 0.25
@@ -152,7 +152,7 @@ def the_mean_is_taken_of_bits(perplexity):
 
 @checks("ngram.perplexity")
 def certainty_has_perplexity_one(perplexity):
-    """Who foretells every token has perplexity 1; each is predicted from what stands before it."""
+    """Who predicts every token has perplexity 1; each is predicted from what stands before it."""
     hint = "token t is predicted from context + text[:t]: neither itself nor anything after it"
     same(perplexity(cycle, "abcabc", "abc"), 1.0, hint)
 

@@ -126,7 +126,7 @@ def self_attention_obeys_its_mask_and_comes_first(DecoderLayer):
 
 
 @checks("transformer.DecoderLayer")
-def three_norms_each_in_its_place(DecoderLayer):
+def three_norms_each_where_it_belongs(DecoderLayer):
     """Post-norm: each of the three norms closes its own sublayer, in the order of the figure."""
     shifts = {"attention_norm__bias": [1, 0], "cross_attention_norm__bias": [0, 10], "feed_forward_norm__bias": [7, 7]}
     gains = {"attention_norm__weight": [0, 0], "cross_attention_norm__weight": [2, 2]}
@@ -158,7 +158,7 @@ def the_feed_forward_part_comes_last(DecoderLayer):
 
 @checks("transformer.smoothed_loss")
 def without_smoothing_it_is_the_cross_entropy(smoothed_loss):
-    """With ε = 0 it is −log of the probability of the right token, averaged."""
+    """With α = 0 it is −log of the probability of the right token, averaged."""
     logits = real([[math.log(2), 0, 0], [0, math.log(6), 0]])  # probabilities 1/2, 1/4, 1/4 and 1/8, 6/8, 1/8
     expected = real([math.log(4), math.log(8)]).mean()
     hint = "Targets 1 and 2 have the probabilities 1/4 and 1/8."
@@ -167,10 +167,10 @@ def without_smoothing_it_is_the_cross_entropy(smoothed_loss):
 
 @checks("transformer.smoothed_loss")
 def a_little_is_spread_over_all_tokens(smoothed_loss):
-    """The right token is wanted with 1 − ε + ε/V, every other one with ε/V, over ALL V tokens."""
+    """The right token is wanted with 1 − α + α/V, every other one with α/V, over ALL V tokens."""
     logits = real([[math.log(2), 0, 0]])
     expected = -(0.8 * math.log(1 / 2) + 0.1 * math.log(1 / 4) + 0.1 * math.log(1 / 4))
-    hint = "V = 3, ε = 0.3: wanted are 0.8, 0.1, 0.1, because the right token gets its share of ε, too."
+    hint = "V = 3, α = 0.3: wanted are 0.8, 0.1, 0.1, because the right token gets its share of α, too."
     same(smoothed_loss(logits, torch.tensor([0]), 0.3, ignore=-1), real(expected), hint)
 
 

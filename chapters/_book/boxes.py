@@ -212,7 +212,7 @@ def figure(page: Page, box: DirectiveText) -> str:
 
 
 def captioned(page: Page, kind: str, name: str, caption: str, above: str = "", below: str = "") -> str:
-    """Number a figure or table that has a caption, as Sphinx does, with a place to link to."""
+    """Number a figure or table that has a caption, as Sphinx does, with a target for links."""
     title = f"**{kind.capitalize()} {page.number(kind)}.** {caption}" if caption else ""
     return "\n\n".join(filter(None, [anchor(make_id(name)) if name else "", above, title, below]))
 

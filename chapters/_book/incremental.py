@@ -16,7 +16,7 @@ def setup(app: Sphinx) -> None:
 
 
 def load_setup_cell(app: Sphinx, page: str, source: list[str]) -> None:
-    """Put the set-up cell in the place of `{setup}`, before myst-nb splits the page into cells; note what they use."""
+    """Replace `{setup}` by the set-up cell, before myst-nb splits the page into cells; note what they use."""
     text = setup_cell.loaded(source[0])
     if text != source[0]:
         setup_cell.write(Site())

@@ -65,12 +65,12 @@ def math_block(node: RenderTreeNode, context: RenderContext) -> str:
 
 
 def math_block_label(node: RenderTreeNode, context: RenderContext) -> str:
-    """`$$…$$ (label)`: numbered, with a place to link to."""
+    """`$$…$$ (label)`: numbered, with a target for links."""
     return display_math(page_of(context), node.content, node.info)
 
 
 def myst_target(node: RenderTreeNode, context: RenderContext) -> str:
-    """`(label)=`: a place to link to."""
+    """`(label)=`: a target for links."""
     return anchor(make_id(node.content))
 
 

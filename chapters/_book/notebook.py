@@ -110,7 +110,7 @@ def _code(page: Page, box: DirectiveText) -> Iterator[nbformat.NotebookNode]:
         metadata["jupyter"] = {"source_hidden": True}
     name = checked(box.body)
     if "setup" in tags:
-        raise ValueError("the set-up cell is not the book's: write the directive {setup} in its place")
+        raise ValueError("the set-up cell is not the book's: write the directive {setup} instead")
     if name is None:
         yield nbformat.v4.new_code_cell(box.body, id="unnamed", metadata=metadata)
     else:

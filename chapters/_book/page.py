@@ -108,7 +108,7 @@ class Page:
 
 
 def anchor(name: str) -> str:
-    """Return a place to link to."""
+    """Return a target for links."""
     return f'<a id="{name}" name="{name}"></a>'
 
 

@@ -64,8 +64,8 @@ still read, and `python -m autograder update` changes it in your code.
 
 ## Conventions
 
-- Tensors are named by words (`query`, `scores`, `logits`), in formulas by letters ($Q$, $K$, $V$ are the matrices of
-  queries, keys and values).
+- Tensors are named by words (`query`, `scores`, `logits`), in formulas by letters in bold type ($\\mathbf{{Q}}$,
+  $\\mathbf{{K}}$, $\\mathbf{{V}}$ are the matrices of queries, keys and values).
 - A mask is Boolean. `True` means: this position may be looked at.
 - $\\log$ is the natural logarithm, so a cross-entropy is in nats; divide by $\\log 2$ for bits.
 - Vectors are rows, as in the code: a layer computes $x W$, not $W x$.

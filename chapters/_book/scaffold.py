@@ -11,7 +11,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 USAGE = """\
 usage: python -m chapters._book scaffold NN_NAME MODULE TITLE [NODE]
 
-  NN_NAME   the chapter's file, e.g. 02_word2vec; the number is its place in the book
+  NN_NAME   the chapter's file, e.g. 02_word2vec; the number says where it stands in the book
   MODULE    the library module it introduces, e.g. word2vec
   TITLE     its title, e.g. "Word vectors"
   NODE      its node in chapters/lineage.toml, if that is not called like the module

@@ -36,7 +36,7 @@ from autograder.begin import begin
 begin()'''
 TAGS = ["setup", "hide-cell"]
 FILE = ROOT / "build" / "setup_cell.py"
-# With a blank line on either side: what takes its place in the book has as many lines, so warnings name the right one.
+# With a blank line on either side: what replaces it in the book has as many lines, so warnings name the right one.
 DIRECTIVE = re.compile(r"^\n?(?P<fence>`{3,}|:{3,})\{setup\} *\n(?P=fence) *\n\n?", re.M)
 CELL = "```{{code-cell}}\n:tags: [{tags}]\n{rest}\n```\n"
 

@@ -40,7 +40,7 @@ class Site:
 
     @property
     def repository(self) -> str:
-        """Address of the repository; `_config.yml` is the one place that names it."""
+        """Address of the repository; only `_config.yml` names it."""
         return self.config["repository"]["url"].rstrip("/")
 
     @property

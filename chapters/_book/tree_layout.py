@@ -55,7 +55,7 @@ def rows(tree: Lineage) -> dict[str, int]:
 
 
 def layout(tree: Lineage) -> Layout:
-    """Place every node and route every line."""
+    """Give every node a row and a column, and every line a route."""
     lanes = list(tree.lanes)
     row, column = rows(tree), {n.id: lanes.index(n.lane) for n in tree.nodes.values()}
     busy = {(row[n], column[n]) for n in row}

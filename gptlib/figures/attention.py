@@ -18,7 +18,7 @@ def attention_figure(
         value: T rows of V numbers.
         position: the query that is shown first; the last one by default.
         causal: whether the causal mask is on at first.
-        scaled: whether scores are divided by √K at first.
+        scaled: whether scores are divided by √dₖ at first.
         readout: labels, weights (a row of V numbers for each label) and biases of a linear layer that turns the
             weighted sum into probabilities of the labels; without it the weighted sum is shown.
 

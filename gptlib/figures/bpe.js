@@ -22,7 +22,7 @@ export function ranksOf(merges) {
   return ranks;
 }
 
-// The lowest rank that two neighbours of a chunk have together, and the first place where they stand.
+// The lowest rank that two neighbours of a chunk have together, and the first position where they stand.
 function lowest(pieces, ranks) {
   let best = { rank: Infinity, at: -1 };
   for (let i = 0; i + 1 < pieces.length; i++) {
@@ -86,8 +86,8 @@ export function shown(piece) {
 export function describe(state, tokens, characters, bytes) {
   const size = `${tokens} ${tokens === 1 ? "token" : "tokens"} for ${characters} characters (${bytes} bytes).`;
   if (state.rank < 0) return `Before any merge each byte is a token: ${size}`;
-  const where = state.times === 1 ? "one place" : `${state.times} places`;
-  return `Token ${state.rank} was joined in ${where}: “${shown(state.piece)}”. Now ${size}`;
+  const where = state.times === 1 ? "once" : `${state.times} times`;
+  return `Token ${state.rank} was joined ${where}: “${shown(state.piece)}”. Now ${size}`;
 }
 
 const CSS = `
@@ -139,7 +139,7 @@ export function mount(root, data) {
   const last = button("All merges", () => all.length - 1);
   const steps = node("div", { className: "row steps", role: "group", ariaLabel: "Merges" }, first, back, next, last, range);
   const tokens = node("ol", { ariaLabel: "Tokens", tabIndex: 0 });
-  const list = table("Neighbours that could be joined now; the first row comes next", ["piece", "number", "places"]);
+  const list = table("Neighbours that could be joined now; the first row comes next", ["piece", "number", "times"]);
   const said = status();
   fill(root, CSS, typed, box, examples, steps, tokens, list.element, said);
 

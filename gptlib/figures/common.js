@@ -112,9 +112,9 @@ function row(name, cells, className = "") {
 
 // A picture of a share in [0, 1]; its number stands beside it in the table, so screen readers pass over it.
 function bar(share) {
-  const filled = node("i");
-  filled.style.setProperty("--w", Math.max(0, Math.min(1, share)));
-  return node("td", { className: "bar", ariaHidden: "true" }, filled);
+  const inner = node("i");
+  inner.style.setProperty("--w", Math.max(0, Math.min(1, share)));
+  return node("td", { className: "bar", ariaHidden: "true" }, inner);
 }
 
 // The sentence that says what the figure shows now.

@@ -1,4 +1,4 @@
-// The law of the next token, and what temperature, top-k, top-p, min-p and a repetition penalty make of it.
+// The distribution of the next token, and what temperature, top-k, top-p, min-p and a repetition penalty make of it.
 
 // Numbers of the tokens, the likeliest first; equals keep their order.
 export function ranking(logits) {
@@ -94,15 +94,16 @@ const SETTINGS = [
   ["top-k 40", { k: 40 }], ["top-p 0.9", { p: 0.9 }], ["hot, min-p 0.1", { temperature: 1.5, minimum: 0.1 }],
 ];
 
-// Draws into a shadow root. data: { laws: [{ name, prompt, note, tokens, logits, seen }, …] }.
+// Draws into a shadow root. data: { distributions: [{ name, prompt, note, tokens, logits, seen }, …] }.
 export function mount(root, data) {
   const none = { temperature: 1, k: 0, p: 1, minimum: 0, penalty: 1 };
   let how = { ...none };
-  let law = data.laws[0];
+  let chosen = data.distributions[0];
   let drawn = null;
   const prompt = node("p", { className: "prompt" });
   const note = node("p", { className: "note" });
-  const laws = picks("The text so far", data.laws.map((l) => l.name), 0, (i) => { law = data.laws[i]; change(); });
+  const texts = picks("The text so far", data.distributions.map((d) => d.name), 0,
+    (i) => { chosen = data.distributions[i]; change(); });
   const change = (more = {}) => { how = { ...how, ...more }; drawn = null; draw(); };
   const knobs = {
     temperature: slider("temperature", { min: 0, max: 3, step: 0.05, value: 1, show: (x) => (x === 0 ? "0 (greedy)" : format(x)) },
@@ -131,14 +132,14 @@ export function mount(root, data) {
     }));
   const many = node("button", { type: "button" }, "Draw 100 times");
   many.addEventListener("click", () => {
-    const shares = softmax(adjust(law.logits, law.seen, how).logits);
+    const shares = softmax(adjust(chosen.logits, chosen.seen, how).logits);
     drawn = shares.map(() => 0);
     for (let i = 0; i < 100; i++) drawn[pick(shares, Math.random())]++;
     draw();
   });
   const shown = table("The likeliest next tokens", ["token", "model", "now", null, "drawn", "what happens"]);
   const said = status();
-  fill(root, CSS, laws.element, prompt, note, presets, node("div", { className: "knobs" }, ...Object.values(knobs)),
+  fill(root, CSS, texts.element, prompt, note, presets, node("div", { className: "knobs" }, ...Object.values(knobs)),
     node("div", { className: "row" }, many), shown.element, said);
 
   function line(name, was, is, times, fate, kind) {
@@ -148,17 +149,17 @@ export function mount(root, data) {
 
   let waiting = 0;
   function draw() {
-    const { logits, by } = adjust(law.logits, law.seen, how);
-    const before = softmax(law.logits);
+    const { logits, by } = adjust(chosen.logits, chosen.seen, how);
+    const before = softmax(chosen.logits);
     const after = softmax(logits);
-    const order = ranking(law.logits);
+    const order = ranking(chosen.logits);
     const rest = order.slice(ROWS);
     const sum = (values) => rest.reduce((total, i) => total + values[i], 0);
-    prompt.replaceChildren(law.prompt.replaceAll("\n", "↵ "), node("b", {}, "?"));
-    note.textContent = law.note;
+    prompt.replaceChildren(chosen.prompt.replaceAll("\n", "↵ "), node("b", {}, "?"));
+    note.textContent = chosen.note;
     shown.body.replaceChildren(
-      ...order.slice(0, ROWS).map((i) => line(visible(law.tokens[i]), before[i], after[i], drawn?.[i],
-        by[i] ? `cut by ${by[i]}` : law.seen.includes(i) && how.penalty !== 1 ? "penalised, stays" : "stays",
+      ...order.slice(0, ROWS).map((i) => line(visible(chosen.tokens[i]), before[i], after[i], drawn?.[i],
+        by[i] ? `cut by ${by[i]}` : chosen.seen.includes(i) && how.penalty !== 1 ? "penalised, stays" : "stays",
         by[i] ? "gone" : "")),
       line(`${rest.length} others`, sum(before), sum(after), drawn ? sum(drawn) : 0,
         `${rest.filter((i) => !by[i]).length} stay`, "rest"));

@@ -5,13 +5,14 @@ from typing import Any
 from .figure import Figure
 
 
-def decoding_figure(laws: Sequence[Mapping[str, Any]]) -> Figure:
+def decoding_figure(distributions: Sequence[Mapping[str, Any]]) -> Figure:
     """Let the reader change how the next token is drawn.
 
     Args:
-        laws: tables to pick from, each with `name`, `prompt`, `tokens`, their `logits`, the numbers of tokens that were
-            `seen` in the prompt, and a `note`.
+        distributions: tables to pick from, each with `name`, `prompt`, `tokens`, their `logits`, the numbers of tokens
+            that were `seen` in the prompt, and a `note`.
     """
-    return Figure("decoding", {"laws": [dict(law) for law in laws]}, "Interactive table: the likeliest next tokens of "
-                  "a small GPT after four sentences, and how temperature, top-k, top-p, min-p and a repetition penalty "
-                  "change their probabilities.")  # fmt: skip
+    data = {"distributions": [dict(one) for one in distributions]}
+    words = ("Interactive table: the likeliest next tokens of a small GPT after four sentences, and how temperature, "
+             "top-k, top-p, min-p and a repetition penalty change their probabilities.")  # fmt: skip
+    return Figure("decoding", data, words)

@@ -22,12 +22,12 @@ const count = (n) => n.toLocaleString("en-US");
 
 // The band at a number of tokens, interpolated along their logarithm; null outside of what was measured.
 export function at(band, tokens) {
-  const places = band.tokens;
-  if (!places.length || tokens < places[0] || tokens > places.at(-1)) return null;
-  const right = places.findIndex((t) => t >= tokens);
-  if (places[right] === tokens) return [band.low[right], band.high[right]];
+  const counts = band.tokens;
+  if (!counts.length || tokens < counts[0] || tokens > counts.at(-1)) return null;
+  const right = counts.findIndex((t) => t >= tokens);
+  if (counts[right] === tokens) return [band.low[right], band.high[right]];
   const left = right - 1;
-  const part = Math.log(tokens / places[left]) / Math.log(places[right] / places[left]);
+  const part = Math.log(tokens / counts[left]) / Math.log(counts[right] / counts[left]);
   return [band.low, band.high].map((side) => side[left] + part * (side[right] - side[left]));
 }
 
@@ -53,16 +53,16 @@ export function judge(run, band) {
     return said(tokens < band.tokens[0] ? "too early" : "not measured yet", `our runs were evaluated between `
       + `${count(band.tokens[0])} and ${count(band.tokens.at(-1))} tokens; yours at ${count(tokens)}.`);
   }
-  const place = `held-out loss ${loss.toFixed(3)} after ${count(tokens)} tokens; ours lay between `
+  const facts = `held-out loss ${loss.toFixed(3)} after ${count(tokens)} tokens; ours lay between `
     + `${inside[0].toFixed(3)} and ${inside[1].toFixed(3)}`;
   if (loss < inside[0]) {
-    return said("suspiciously good", `${place}. Before you celebrate: is the held-out text in the training text? `
+    return said("suspiciously good", `${facts}. Before you celebrate: is the held-out text in the training text? `
       + "Can a position see its own target?");
   }
   if (loss > inside[1]) {
-    return said("slow", `${place}. Is a setting changed, a layer left out, the learning rate too low?`);
+    return said("slow", `${facts}. Is a setting changed, a layer left out, the learning rate too low?`);
   }
-  return said("on track", `${place}.`);
+  return said("on track", `${facts}.`);
 }
 
 // The run up to an evaluation, its last loss moved by some nats.
@@ -80,12 +80,12 @@ function svg(tag, attributes = {}, text = "") {
   return element;
 }
 
-// Draws band and run, W units wide; `now` is the place of the evaluation that is looked at.
+// Draws band and run, W units wide; `now` is the number of the evaluation that is looked at.
 function picture(run, band, now, whole, W) {
   const losses = [...run, ...whole].map(([, loss]) => loss).concat(band ? [...band.low, ...band.high] : []);
   const [bottom, top] = [Math.min(...losses) - 0.1, Math.max(...losses) + 0.1];
-  const places = whole.map(([tokens]) => Math.log(tokens));
-  const [from, to] = [Math.min(...places), Math.max(...places)];
+  const logarithms = whole.map(([tokens]) => Math.log(tokens));
+  const [from, to] = [Math.min(...logarithms), Math.max(...logarithms)];
   const x = (tokens) => LEFT + ((Math.log(tokens) - from) / (to - from || 1)) * (W - LEFT - RIGHT);
   const y = (loss) => TOP + ((top - loss) / (top - bottom)) * (H - TOP - BOTTOM);
   const points = (pairs) => pairs.map(([t, l]) => `${x(t).toFixed(1)},${y(l).toFixed(1)}`).join(" ");

@@ -78,7 +78,7 @@ def rounded(values: Any, digits: int = 4) -> Any:
 
 
 def live(function: Callable[..., object], figure: object, **controls: Any) -> object:
-    """Return sliders that call `function` where Python runs; in the static book, `figure` in their place.
+    """Return sliders that call `function` where Python runs; in the static book `figure` instead.
 
     Args:
         function: draws for one setting of the controls; what it returns is shown.

@@ -14,7 +14,7 @@ export function perplexity(costs) {
 }
 
 // Where the token that came stands among the guesses of each block; −1 where it is not among them.
-export function places(guesses, position, came) {
+export function ranks(guesses, position, came) {
   return guesses.map((layer) => layer[position].indexOf(came));
 }
 

@@ -7,7 +7,7 @@ input[type="text"] { width: 22rem; }`;
 
 // The mathematics, without a page; a test compares it with gptlib.gpt.format_task.
 
-// `parts` are lists of tokens, `special` is [start, delimiter, extract]; null where the limit leaves no room.
+// `parts` are lists of tokens, `special` is [start, delimiter, extract]; null where the limit is too small.
 export function formatTask(kind, parts, special, limit) {
   const [start, delimiter, extract] = special;
   if (kind === "classification") {
@@ -29,7 +29,7 @@ export function partsOf(kind, texts) {
 }
 
 export function describe(kind, parts, sequences, limit) {
-  if (!sequences) return `A limit of ${limit} leaves no room for the second text and the special tokens.`;
+  if (!sequences) return `A limit of ${limit} is too small for the second text and the special tokens.`;
   const kept = sequences.reduce((sum, s) => sum + s.length, 0);
   const whole = formatTask(kind, parts, ["", "", ""], 1e9).reduce((sum, s) => sum + s.length, 0);
   const cut = whole > kept ? `${whole - kept} words were cut from the end of first texts.` : "Nothing was cut.";
@@ -45,11 +45,11 @@ export function mount(root, data) {
     box.addEventListener("input", draw);
     return box;
   });
-  const room = slider("most tokens", { min: 2, max: 24, value: data.limit }, (x) => { state.limit = x; draw(); });
+  const most = slider("most tokens", { min: 2, max: 24, value: data.limit }, (x) => { state.limit = x; draw(); });
   const lines = node("div");
   const said = status();
   const inputs = boxes.map((box, i) => node("label", {}, `text ${i + 1}`, box));
-  fill(root, CSS, kinds.element, node("div", { className: "row" }, ...inputs, room), lines, said);
+  fill(root, CSS, kinds.element, node("div", { className: "row" }, ...inputs, most), lines, said);
 
   function draw() {
     const parts = partsOf(state.kind, boxes.map((box) => words(box.value)));

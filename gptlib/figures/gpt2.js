@@ -83,8 +83,8 @@ export class GPT {
   // One position through all blocks. Returns the stream, and by block the weights of the heads and every stage.
   step(id, t) {
     const { n_layers, d_model: D } = this.config, token = this.weights["token_embedding.weight"];
-    const place = this.weights["position_embedding.weight"], blocks = [];
-    let x = new Float32Array(D).map((_, i) => token[id * D + i] + place[t * D + i]);
+    const position = this.weights["position_embedding.weight"], blocks = [];
+    let x = new Float32Array(D).map((_, i) => token[id * D + i] + position[t * D + i]);
     for (let b = 0; b < n_layers; b++) {
       const heads = [], input = x, normed = this.norm(x, `blocks.${b}.attention_norm`);
       const found = this.attend(normed, b, t, heads);

@@ -7,28 +7,28 @@ tr.later, tr.forgotten { color: color-mix(in srgb, var(--fg) 65%, var(--bg)); }
 tr.forgotten th { text-decoration: line-through; }
 th[scope="row"] { white-space: nowrap; }
 .sums { margin-top: .8rem; }
-@media (max-width: 480px) { .places .bar { min-width: 2.5rem; } th, td { padding: .15rem .3rem; } }`;
+@media (max-width: 480px) { .positions .bar { min-width: 2.5rem; } th, td { padding: .15rem .3rem; } }`;
 
 // The mathematics, without a page; tests compare it with gptlib.kv_cache.
 
-// What happens to each of `length` places when the model, having read a prompt at one go, stands at place `now`.
-// Without a cache all places up to now are computed again; with a window, what lies before it is not kept.
+// What happens to each of `length` positions when the model, having read a prompt at one go, stands at position `now`.
+// Without a cache all positions up to now are computed again; with a window, what lies before it is not kept.
 export function states(length, prompt, now, cache, window) {
-  const first = cache && now >= prompt ? now : 0; // the prompt is one step, and ends at place prompt − 1
+  const first = cache && now >= prompt ? now : 0; // the prompt is one step, and ends at position prompt − 1
   const end = Math.max(now, prompt - 1);
-  return Array.from({ length }, (_, place) => {
-    if (place > end) return "later";
-    if (place >= first) return "computed";
-    return end - place < window ? "read" : "forgotten";
+  return Array.from({ length }, (_, position) => {
+    if (position > end) return "later";
+    if (position >= first) return "computed";
+    return end - position < window ? "read" : "forgotten";
   });
 }
 
-// Softmax of one row of scores over the places that the query at place `now` may look at.
+// Softmax of one row of scores over the positions that the query at position `now` may look at.
 export function weights(scores, now, window) {
   return softmax(scores.map((x, s) => (s <= now && now - s < window ? x : -Infinity)));
 }
 
-// How many pairs of key and value have been computed when the text is written up to place `now`, in one head.
+// How many pairs of key and value have been computed when the text is written up to position `now`, in one head.
 export function computed(prompt, now, cache) {
   const end = Math.max(now, prompt - 1);
   if (cache) return end + 1;
@@ -59,15 +59,15 @@ const many = (n, one) => `${n} ${one}${n === 1 ? "" : "s"}`;
 
 // Says in a sentence what the step did.
 export function describe(tokens, prompt, now, cache, window) {
-  const place = Math.max(now, prompt - 1);
+  const position = Math.max(now, prompt - 1);
   const found = states(tokens.length, prompt, now, cache, window);
   const count = (name) => found.filter((x) => x === name).length;
-  const step = place === prompt - 1 ? "Prefill: the prompt is read at one go." : `Step ${place - prompt + 1}: the model reads `
-    + `“${visible(tokens[place])}”.`;
-  const old = cache && count("forgotten") ? ` Forgotten, as they lie before the window: ${many(count("forgotten"), "place")}.` : "";
+  const step = position === prompt - 1 ? "Prefill: the prompt is read at one go." : `Step ${position - prompt + 1}: the model reads `
+    + `“${visible(tokens[position])}”.`;
+  const old = cache && count("forgotten") ? ` Forgotten, as they lie before the window: ${many(count("forgotten"), "position")}.` : "";
   return `${step} ${many(count("computed"), "pair")} of key and value computed, ${count("read")} taken from the cache, `
-    + `${compared(place, window)} compared with the newest query.${old} So far ${computed(prompt, place, cache)} pairs were computed; `
-    + `${cache ? "without" : "with"} a cache it would be ${computed(prompt, place, !cache)}.`;
+    + `${compared(position, window)} compared with the newest query.${old} So far ${computed(prompt, position, cache)} pairs were computed; `
+    + `${cache ? "without" : "with"} a cache it would be ${computed(prompt, position, !cache)}.`;
 }
 
 export function mount(root, data) {
@@ -76,19 +76,19 @@ export function mount(root, data) {
   const state = { prompt: data.prompt, now: data.prompt - 1, cache: true, window: length, shape: 0, bytes: 2 };
   const set = (name) => (x) => { state[name] = x; draw(); };
   const shown = (x) => (x === length ? "all" : String(x));
-  const place = slider("newest place", { min: 0, max: length - 1, value: state.now }, set("now"));
+  const position = slider("newest position", { min: 0, max: length - 1, value: state.now }, set("now"));
   const prompt = slider("length of the prompt", { min: 1, max: length - 1, value: state.prompt }, set("prompt"));
   const window_ = slider("window", { min: 1, max: length, value: length, show: shown }, set("window"));
-  const input = place.querySelector("input");
+  const input = position.querySelector("input");
   const next = node("button", { textContent: "Next step" });
   next.addEventListener("click", () => {
     const now = Math.max(state.now, state.prompt - 1);
     input.value = now >= length - 1 ? 0 : now + 1;
     input.dispatchEvent(new Event("input"));
   });
-  const controls = node("div", { className: "row" }, next, place, prompt, window_, toggle("cache", true, set("cache")));
-  const grid = table("Keys and values", ["place", "token", "its key and value", "weight", null]);
-  grid.element.classList.add("places");
+  const controls = node("div", { className: "row" }, next, position, prompt, window_, toggle("cache", true, set("cache")));
+  const grid = table("Keys and values", ["position", "token", "its key and value", "weight", null]);
+  grid.element.classList.add("positions");
   const models = picks("Bytes kept in the shape of", shapes.map((s) => s.name), 0, set("shape"));
   const kinds = picks("numbers of", ["16 bits", "32 bits"], 0, (i) => set("bytes")(2 + 2 * i));
   const sums = table("Bytes of keys and values", ["shape", "one position", "this text", "a full context"]);
@@ -101,7 +101,7 @@ export function mount(root, data) {
     const now = Math.max(state.now, state.prompt - 1);
     const found = states(length, state.prompt, now, state.cache, state.window);
     const shares = weights(scores[now], now, state.window);
-    grid.caption.textContent = `Keys and values when the newest place is ${now}, “${visible(tokens[now])}”`;
+    grid.caption.textContent = `Keys and values when the newest position is ${now}, “${visible(tokens[now])}”`;
     grid.body.replaceChildren(...tokens.map((token, s) => row(String(s), [
       node("td", { textContent: found[s] === "later" ? "" : visible(token) }),
       node("td", { className: "state", textContent: NAMES[found[s]] }),

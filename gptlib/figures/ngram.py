@@ -24,7 +24,7 @@ def ngram_figure(
     if any(mark in token for table in tables[:1] for row in table.values() for token in row for mark in "|#"):
         raise ValueError('tables must not count "|" or "#", which separate the records in the page')
     records = [_records(table) for table in tables]
-    # From the contexts seen most often down, as many as there is room for; none seen equally often is left out alone.
+    # From the contexts seen most often down, as many as fit; none seen equally often is left out alone.
     floor, used = 1, 0
     for total, text in sorted((record for table in records for record in table), reverse=True):
         used += len(text.encode()) + 1

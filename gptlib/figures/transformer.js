@@ -1,4 +1,4 @@
-// The trained translator runs in the page: any number goes through the factory station by station, and every map shows.
+// The trained translator runs in the page: any number goes through the model stage by stage, and every map shows.
 
 // The mathematics, without a page; tests compare it with Python.
 
@@ -32,15 +32,15 @@ export function strongest(row) {
 
 // How many pairs of rows look at their sources in the opposite order: 0 is a map that never crosses.
 export function crossings(map) {
-  const places = map.map(strongest);
+  const positions = map.map(strongest);
   let count = 0;
-  for (let i = 0; i < places.length; i++) for (let j = i + 1; j < places.length; j++) count += places[i] > places[j];
+  for (let i = 0; i < positions.length; i++) for (let j = i + 1; j < positions.length; j++) count += positions[i] > positions[j];
   return count;
 }
 
 const END = 2, BEGIN = 1;
 
-// A post-norm Transformer; rows are the positions of a text. Every layer notes what leaves its stations.
+// A post-norm Transformer; rows are the positions of a text. Every layer notes what each of its stages gives.
 export class Translator {
   constructor({ config, names, weights }) {
     Object.assign(this, { config, names, weights: unpack(weights) });
@@ -83,7 +83,7 @@ export class Translator {
     }
     return { found: this.linear(joined, `${name}.output`), maps };
   }
-  layer(rows, name, kinds, memory, stations) {
+  layer(rows, name, kinds, memory, stages) {
     const titles = { attention: memory ? "look back" : "look", cross_attention: "look across", feed_forward: "think" };
     for (const kind of kinds) {
       const at = `${name}.${kind}`;
@@ -96,33 +96,33 @@ export class Translator {
         ({ found, maps } = this.look(rows, across ? memory : rows, at, !across && memory));
       }
       rows = this.norm(rows.map((x, t) => x.map((v, i) => v + found[t][i])), `${at}_norm`);
-      stations.push({ title: `layer ${name.split(".")[1]}: ${titles[kind]}`, kind, rows, maps });
+      stages.push({ title: `layer ${name.split(".")[1]}: ${titles[kind]}`, kind, rows, maps });
     }
     return rows;
   }
   read(ids) {
     let rows = this.embed(ids);
-    const stations = [{ title: "embedding + position", kind: "embed", rows, maps: null }];
+    const stages = [{ title: "embedding + position", kind: "embed", rows, maps: null }];
     for (let l = 0; l < this.config.n_layers; l++) {
-      rows = this.layer(rows, `encoder.${l}`, ["attention", "feed_forward"], null, stations);
+      rows = this.layer(rows, `encoder.${l}`, ["attention", "feed_forward"], null, stages);
     }
-    return { memory: rows, stations };
+    return { memory: rows, stages };
   }
   write(ids, memory) {
     let rows = this.embed(ids);
-    const stations = [{ title: "embedding + position", kind: "embed", rows, maps: null }];
+    const stages = [{ title: "embedding + position", kind: "embed", rows, maps: null }];
     for (let l = 0; l < this.config.n_layers; l++) {
-      rows = this.layer(rows, `decoder.${l}`, ["attention", "cross_attention", "feed_forward"], memory, stations);
+      rows = this.layer(rows, `decoder.${l}`, ["attention", "cross_attention", "feed_forward"], memory, stages);
     }
     const D = this.config.d_model, table = this.weights["token_embedding.weight"];
     const says = rows.map((x) => softmax(this.names.map((_, v) =>
       x.reduce((sum, a, i) => sum + a * table[v * D + i], 0))));
-    stations.push({ title: "which piece next?", kind: "says", rows: says, maps: null });
-    return { stations, says };
+    stages.push({ title: "which piece next?", kind: "says", rows: says, maps: null });
+    return { stages, says };
   }
-  // The whole way of a list of English words: tokens of both sides, and the stations of both halls.
+  // The whole way of a list of English words: tokens of both sides, and the stages of both stacks.
   translate(words, limit = 12) {
-    const source = [...words.map((w) => this.names.indexOf(w)), END], { memory, stations } = this.read(source);
+    const source = [...words.map((w) => this.names.indexOf(w)), END], { memory, stages } = this.read(source);
     const written = [BEGIN];
     let right;
     while (written.length <= limit) {
@@ -132,24 +132,24 @@ export class Translator {
       written.push(next);
     }
     const says = right.says.map(strongest);
-    return { left: stations, right: right.stations, source: [...words, "(end)"],
+    return { left: stages, right: right.stages, source: [...words, "(end)"],
       given: written.slice(0, says.length).map((i) => (i === BEGIN ? "(begin)" : this.names[i])),
       written: says.map((i) => (i === END ? "(end)" : this.names[i])) };
   }
 }
 
-// What happens at a step: first each station of the encoder takes all words at once; then the decoder's stations take
+// What happens at a step: first each stage of the encoder takes all words at once; then the decoder's stages take
 // one row after the other.
 export function moment(step, left, right) {
-  if (step < left) return { hall: 0, station: step, row: null };
-  return { hall: 1, station: (step - left) % right, row: Math.floor((step - left) / right) };
+  if (step < left) return { stack: 0, stage: step, row: null };
+  return { stack: 1, stage: (step - left) % right, row: Math.floor((step - left) / right) };
 }
 
 // Says what a step does, in a sentence.
 export function describe(run, step, head) {
-  const { hall, station, row } = moment(step, run.left.length, run.right.length);
-  const at = (hall ? run.right : run.left)[station];
-  if (!hall) {
+  const { stack, stage, row } = moment(step, run.left.length, run.right.length);
+  const at = (stack ? run.right : run.left)[stage];
+  if (!stack) {
     if (!at.maps) return `Encoder, ${at.title}: all ${run.source.length} words at once.`;
     const looks = at.maps[head].map((weights, t) => `“${run.source[t]}” at “${run.source[strongest(weights)]}”`);
     return `Encoder, ${at.title}, head ${head}: ${looks.join(", ")}.`;
@@ -166,15 +166,15 @@ const CSS = `
 :host { text-align: left; }
 .ask { align-items: center; } .ask input { width: 5rem; } .drive { align-items: center; }
 .answer { font-size: 1.15em; margin: 0 0 .5rem; overflow-wrap: anywhere; }
-.halls { display: grid; grid-template-columns: 1fr 1fr; gap: 1.2rem; align-items: end; }
-.halls > div { display: flex; flex-direction: column-reverse; gap: 1rem; min-width: 0; }
-.halls h4 { margin: 0; font-size: 1em; order: 99; }
-.station { border: 1px solid var(--line); border-radius: .4rem; padding: .15rem .4rem .3rem; position: relative; min-width: 0; }
-.station + .station::after { content: "↑"; position: absolute; bottom: -1.3rem; left: 50%; line-height: 1; }
-.station.now { border-color: var(--ink); box-shadow: 0 0 0 2px var(--ink); }
-.station.fed::before { content: "→"; position: absolute; left: -1.1rem; top: 35%; color: #c96a1b; font-weight: 700; }
+.stacks { display: grid; grid-template-columns: 1fr 1fr; gap: 1.2rem; align-items: end; }
+.stacks > div { display: flex; flex-direction: column-reverse; gap: 1rem; min-width: 0; }
+.stacks h4 { margin: 0; font-size: 1em; order: 99; }
+.stage { border: 1px solid var(--line); border-radius: .4rem; padding: .15rem .4rem .3rem; position: relative; min-width: 0; }
+.stage + .stage::after { content: "↑"; position: absolute; bottom: -1.3rem; left: 50%; line-height: 1; }
+.stage.now { border-color: var(--ink); box-shadow: 0 0 0 2px var(--ink); }
+.stage.fed::before { content: "→"; position: absolute; left: -1.1rem; top: 35%; color: #c96a1b; font-weight: 700; }
 .top { border-right: 4px solid #c96a1b; }
-.station p { margin: 0; font-size: .82em; }
+.stage p { margin: 0; font-size: .82em; }
 .strip { display: grid; grid-template-columns: 4.6rem 1fr; gap: .3rem; font-size: .78em; line-height: 1.35; }
 .strip span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .strip i { forced-color-adjust: none; border-radius: 2px; min-width: 0; }
@@ -182,8 +182,8 @@ const CSS = `
   background: color-mix(in srgb, var(--ink) calc(38% * var(--w)), var(--bg)); }
 .maps td.best { font-weight: 700; box-shadow: inset 0 -3px 0 var(--ink); }
 .maps tr.asks th { box-shadow: inset 3px 0 0 var(--ink); }
-@media (max-width: 520px) { :host { padding: .6rem; } .halls { gap: .9rem; } .strip { grid-template-columns: 2.9rem 1fr; }
-  .station { padding: .1rem .2rem; } .maps td, .maps th { padding: .15rem .2rem; font-size: .8em; } }`;
+@media (max-width: 520px) { :host { padding: .6rem; } .stacks { gap: .9rem; } .strip { grid-template-columns: 2.9rem 1fr; }
+  .stage { padding: .1rem .2rem; } .maps td, .maps th { padding: .15rem .2rem; font-size: .8em; } }`;
 
 // A vector as a strip of colours: orange above zero, blue below.
 function strip(label, numbers, limit) {
@@ -217,10 +217,10 @@ export function mount(root, data) {
   const play = button("Play", () => { state.timer ? stop() : start(); });
   const drive = node("div", { className: "row drive" }, button("Back", () => go(state.step - 1)),
     button("Next", () => go(state.step + 1)), play, node("label", {}, "Step", range, counted));
-  const halls = node("div", { className: "halls" });
-  halls.setAttribute("aria-hidden", "true");
+  const stacks = node("div", { className: "stacks" });
+  stacks.setAttribute("aria-hidden", "true");
   const maps = node("div", { className: "maps" }), said = status();
-  fill(root, CSS, ask, answer, drive, said, halls, heads.element, maps);
+  fill(root, CSS, ask, answer, drive, said, stacks, heads.element, maps);
   box.addEventListener("input", choose);
 
   const last = () => state.run.left.length + state.run.right.length * state.run.given.length - 1;
@@ -248,10 +248,10 @@ export function mount(root, data) {
     draw();
   }
 
-  function hall(title, stations, labels, from, lit, fedBy) {
-    const boxes = stations.map((at, s) => {
+  function stack(title, stages, labels, from, lit, fedBy) {
+    const boxes = stages.map((at, s) => {
       const shown = at.rows.map((numbers, t) => [numbers, t]).filter(([, t]) => state.step >= from(s, t));
-      const made = node("div", { className: "station" }, node("p", { textContent: at.title }), ...shown.map(([numbers, t]) =>
+      const made = node("div", { className: "stage" }, node("p", { textContent: at.title }), ...shown.map(([numbers, t]) =>
         strip(at.kind === "says" ? state.run.written[t] : labels[t], numbers, at.kind === "says" ? 1 : 2)));
       if (lit === s) made.classList.add("now");
       if (fedBy && at.kind === "cross_attention") made.classList.add("fed");
@@ -263,7 +263,7 @@ export function mount(root, data) {
 
   function drawMap(at, labels, names, asks) {
     if (!at.maps) {
-      maps.replaceChildren(node("p", { textContent: "No map here: at this station every position works by itself." }));
+      maps.replaceChildren(node("p", { textContent: "No map here: at this stage every position works by itself." }));
       return;
     }
     const map = at.maps[state.head], shown = table(`Who looks where: ${at.title}, head ${state.head}`, ["from ↓ at →", ...names]);
@@ -278,12 +278,12 @@ export function mount(root, data) {
 
   function draw() {
     const { run } = state, L = run.left.length, R = run.right.length;
-    const now = moment(state.step, L, R), at = (now.hall ? run.right : run.left)[now.station];
-    halls.replaceChildren(
-      hall("Encoder: reads all at once", run.left, run.source, (s) => s, now.hall ? -1 : now.station, false),
-      hall("Decoder: writes one by one", run.right, run.given, (s, t) => L + t * R + s, now.hall ? now.station : -1, true));
-    const asking = now.hall ? (at.kind === "cross_attention" ? run.written : run.given) : run.source;
-    drawMap(at, asking, now.hall && at.kind === "attention" ? run.given : run.source, now.row);
+    const now = moment(state.step, L, R), at = (now.stack ? run.right : run.left)[now.stage];
+    stacks.replaceChildren(
+      stack("Encoder: reads all at once", run.left, run.source, (s) => s, now.stack ? -1 : now.stage, false),
+      stack("Decoder: writes one by one", run.right, run.given, (s, t) => L + t * R + s, now.stack ? now.stage : -1, true));
+    const asking = now.stack ? (at.kind === "cross_attention" ? run.written : run.given) : run.source;
+    drawMap(at, asking, now.stack && at.kind === "attention" ? run.given : run.source, now.row);
     range.value = state.step;
     counted.textContent = `${state.step + 1} of ${last() + 1}`;
     said.textContent = describe(run, state.step, state.head);

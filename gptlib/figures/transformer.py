@@ -1,4 +1,4 @@
-"""A small translator at work, station by station: the figure's Python half."""
+"""A small translator at work, stage by stage: the figure's Python half."""
 import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def transformer_figure(
     data = {"config": shape, "names": list(names), "weights": packed(state), "number": number,
             "examples": list(examples), "layer": layer, "head": head}  # fmt: skip
     return Figure("transformer", data, "Interactive: a number in English words goes through encoder and decoder of the "
-                  f"trained translator, station by station, with every vector and attention map; at first {number}.")
+                  f"trained translator, stage by stage, with every vector and attention map; at first {number}.")
 
 
 def packed(state: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:

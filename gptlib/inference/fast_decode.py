@@ -2,7 +2,7 @@
 
 For one new token a GPT-2 does a dozen products of a matrix with a vector for each block, and each reads its matrix from
 memory once. So speed is a matter of two things: how many bytes are read, and how much is done besides. `FastGPT2`
-reads a model's weights where they are (or a copy in 16 bits), writes keys and values into memory that is set apart
+reads a model's weights where they are (or a copy in 16 bits), writes keys and values into memory that is allocated
 once, computes the logits of the last position only, and calls PyTorch's functions without a module around each.
 
 Axes:
@@ -30,7 +30,7 @@ class FastGPT2:
 
     Args:
         model: a `gpt2.GPT2`.
-        size: places in the cache; None means the model's context.
+        size: slots in the cache; None means the model's context.
         dtype: of the weights and of the stream; None keeps the model's. bfloat16 leaves two to three digits.
 
     Raises:
@@ -56,7 +56,7 @@ class FastGPT2:
         self.stores: list[tuple[Tensor, Tensor]] = []
 
     def reset(self, padding: Tensor | None = None) -> None:
-        """Forget what was read; the next texts have `padding`, (B,), filling at their left ends.
+        """Forget what was read; the next texts have `padding`, (B,), at their left ends.
 
         Raises:
             ValueError: there is padding; rows of unequal length are for `kv_cache.CachedGPT2`.
@@ -83,17 +83,17 @@ class FastGPT2:
             raise ValueError(f"tokens must be (B, T) with at least one position, got shape {tuple(tokens.shape)}")
         limit = min(self.size, self.config.context_length)
         if self.seen + length > limit:
-            raise ValueError(f"tokens must fit into the cache of {limit} places, got {self.seen + length}")
+            raise ValueError(f"tokens must fit into the cache of {limit} slots, got {self.seen + length}")
         if self.seen and self.stores[0][0].size(0) != batch:
             raise ValueError(f"tokens must have {self.stores[0][0].size(0)} rows until reset, got {batch}")
         with torch.no_grad():
             if self.seen == 0 and (not self.stores or self.stores[0][0].size(0) != batch):
-                self._set_apart(batch)
+                self._allocate(batch)
             logits = self._step(tokens) if length == 1 else self._read(tokens, last_only)
         self.seen += length
         return logits
 
-    def _set_apart(self, batch: int) -> None:
+    def _allocate(self, batch: int) -> None:
         heads = self.config.n_heads
         shape = (batch, heads, self.size, self.config.d_model // heads)
         # On CPUs attention over a few thousand numbers is several times slower in 16 bits than in 32.
@@ -122,17 +122,17 @@ class FastGPT2:
         """One position of each text."""
         if len(tokens) == 1:
             return self._one(tokens[0])[None, None]
-        batch, place, width = len(tokens), self.seen, self.config.d_model
+        batch, slot, width = len(tokens), self.seen, self.config.d_model
         heads = self.config.n_heads
         flat = len(tokens) <= 32 and not self.tokens.is_cuda and self.dtype != torch.bfloat16
         product: Product = flat_product if flat else F.linear
-        x = self.tokens[tokens[:, 0]] + self.positions[place]  # (B, D)
+        x = self.tokens[tokens[:, 0]] + self.positions[slot]  # (B, D)
         for block, (keys, values) in zip(self.blocks, self.stores, strict=True):
             g1, b1, qkv, qkv_bias, out, out_bias, g2, b2, up, up_bias, down, down_bias = block
             joined = product(F.layer_norm(x, (width,), g1, b1), qkv, qkv_bias).to(keys.dtype)
             joined = joined.view(batch, 3, heads, 1, -1)
-            keys[:, :, place : place + 1], values[:, :, place : place + 1] = joined[:, 1], joined[:, 2]
-            seen = keys[:, :, : place + 1], values[:, :, : place + 1]
+            keys[:, :, slot : slot + 1], values[:, :, slot : slot + 1] = joined[:, 1], joined[:, 2]
+            seen = keys[:, :, : slot + 1], values[:, :, : slot + 1]
             found = F.scaled_dot_product_attention(joined[:, 0], *seen).reshape(batch, width)
             x = x + product(found.to(x.dtype), out, out_bias)
             inner = F.gelu(product(F.layer_norm(x, (width,), g2, b2), up, up_bias), approximate="tanh")
@@ -141,16 +141,16 @@ class FastGPT2:
 
     def _one(self, token: Tensor) -> Tensor:
         """One position of one text, by products of a matrix with a vector; gives (V)."""
-        place, norm, addmv, width = self.seen, torch.layer_norm, torch.addmv, [self.config.d_model]
+        slot, norm, addmv, width = self.seen, torch.layer_norm, torch.addmv, [self.config.d_model]
         gelu, attend, heads = F.gelu, F.scaled_dot_product_attention, self.config.n_heads
-        x = self.tokens[token[0]] + self.positions[place]  # (D)
+        x = self.tokens[token[0]] + self.positions[slot]  # (D)
         for block, (keys, values) in zip(self.blocks, self.stores, strict=True):
             g1, b1, qkv, qkv_bias, out, out_bias, g2, b2, up, up_bias, down, down_bias = block
             joined = addmv(qkv_bias, qkv, norm(x, width, g1, b1)).to(keys.dtype)
             query, key, value = joined.view(3, 1, heads, 1, -1).unbind()
-            keys.select(2, place).copy_(key[:, :, 0])
-            values.select(2, place).copy_(value[:, :, 0])
-            found = attend(query, keys.narrow(2, 0, place + 1), values.narrow(2, 0, place + 1))
+            keys.select(2, slot).copy_(key[:, :, 0])
+            values.select(2, slot).copy_(value[:, :, 0])
+            found = attend(query, keys.narrow(2, 0, slot + 1), values.narrow(2, 0, slot + 1))
             x = x + addmv(out_bias, out, found.reshape(-1).to(x.dtype))
             inner = gelu(addmv(up_bias, up, norm(x, width, g2, b2)), approximate="tanh")
             x = x + addmv(down_bias, down, inner)

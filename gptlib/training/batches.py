@@ -28,7 +28,7 @@ class Data(Protocol):
 
 
 class Windows:
-    """Cuts a row of tokens into windows of a context length; each epoch cuts at other places.
+    """Cuts a row of tokens into windows of a context length; each epoch cuts at other positions.
 
     Args:
         tokens: one axis, whole numbers: a tensor, an array, or a memory-mapped file, of which only what a batch needs
@@ -66,8 +66,8 @@ class Windows:
             Two of (B, T), int64: tokens, and at each position the token that follows.
         """
         length = self.context_length
-        room = len(self.tokens) - 1 - len(self) * length  # how far the cuts can be shifted
-        shifts = [int(epoch * GOLDEN % 1 * (min(length, room + 1))) for epoch in epochs]
+        rest = len(self.tokens) - 1 - len(self) * length  # how far the cuts can be shifted
+        shifts = [int(epoch * GOLDEN % 1 * (min(length, rest + 1))) for epoch in epochs]
         starts = np.array([i * length + shift for i, shift in zip(ids, shifts, strict=True)])
         rows = torch.from_numpy(self.tokens[starts[:, None] + np.arange(length + 1)].astype(np.int64))
         return rows[:, :-1], rows[:, 1:]
@@ -87,12 +87,12 @@ class Order:
         self.count, self.seed = count, seed
         self._known: dict[int, Tensor] = {}
 
-    def __getitem__(self, place: slice) -> tuple[list[int], list[int]]:
-        """Give the numbers of examples, and their epochs, at the places start … stop − 1 of the row."""
-        places = range(place.start, place.stop)
-        epochs = [p // self.count for p in places]
+    def __getitem__(self, positions: slice) -> tuple[list[int], list[int]]:
+        """Give the numbers of examples, and their epochs, at the positions start … stop − 1 of the row."""
+        numbers = range(positions.start, positions.stop)
+        epochs = [p // self.count for p in numbers]
         self._known = {e: self._known.get(e, self._epoch(e)) for e in dict.fromkeys(epochs)}
-        return [int(self._known[e][p % self.count]) for p, e in zip(places, epochs, strict=True)], epochs
+        return [int(self._known[e][p % self.count]) for p, e in zip(numbers, epochs, strict=True)], epochs
 
     def _epoch(self, epoch: int) -> Tensor:
         if epoch in self._known:

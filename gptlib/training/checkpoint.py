@@ -2,7 +2,7 @@
 
 `run/step-00000500/` holds `model.safetensors`, `optimizer.safetensors` and `state.json`, which has the SHA-256 of both,
 the settings, and what else the run must know to go on. Nothing in it is a pickle: reading one runs no code. A
-checkpoint is written beside its place, brought to the disk, and then renamed; whenever the machine dies, the folder
+checkpoint is written under another name, brought to the disk, and then renamed; whenever the machine dies, the folder
 under its final name is whole.
 """
 import contextlib
@@ -39,7 +39,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
         state: what JSON can hold.
 
     Raises:
-        CheckpointError: no room or no right to write. The checkpoints before this one are untouched.
+        CheckpointError: a full disk or no right to write. The checkpoints before this one are untouched.
     """
     from safetensors.torch import save_file
 
@@ -68,8 +68,8 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
         need = sum(t.numel() * t.element_size() for group in tensors.values() for t in group.values())
         raise CheckpointError(
             f"Cannot write the checkpoint of step {step} to {folder}: {'the disk is full' if full else error}.\n"
-            f"It takes {need / 1e6:,.1f} MB. {_kept(folder)} Make room, or copy the folder elsewhere, and run the same "
-            "command again: it goes on from there."
+            f"It takes {need / 1e6:,.1f} MB. {_kept(folder)} Free some space, or copy the folder elsewhere, and run "
+            "the same command again: it goes on from there."
         ) from error
     return final
 

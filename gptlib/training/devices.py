@@ -21,8 +21,8 @@ COMPILE_PAYS_FROM = 1000  # steps on a GPU; compiling takes one to two minutes t
 
 
 @dataclass(frozen=True)
-class Place:
-    """A rank's place in a run.
+class Rank:
+    """One process of a run, and where it computes.
 
     Attributes:
         device: where the rank computes.
@@ -53,7 +53,7 @@ class Place:
             torch.distributed.barrier()
 
 
-def place(device: str | torch.device | None = None) -> Place:
+def this_rank(device: str | torch.device | None = None) -> Rank:
     """Find the device and, under `torchrun`, this process's rank.
 
     Args:
@@ -74,7 +74,7 @@ def place(device: str | torch.device | None = None) -> Place:
         torch.cuda.set_device(chosen)
     if ranks > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return Place(chosen, rank, ranks)
+    return Rank(chosen, rank, ranks)
 
 
 def precision_for(device: torch.device, wish: str = "auto", capability: tuple[int, int] | None = None) -> str:
@@ -116,12 +116,12 @@ def compile_pays(device: torch.device, steps: int) -> bool:
     return torch.cuda.get_device_capability(device) >= (7, 0)
 
 
-def spread(model: nn.Module, where: Place, shard: bool) -> nn.Module:
+def distribute(model: nn.Module, where: Rank, shard: bool) -> nn.Module:
     """Let the ranks share a model: each a whole copy (DDP), or each a part of every parameter (FSDP2).
 
     Args:
         model: the same on every rank, on the rank's device.
-        where: this rank's place.
+        where: this rank, see `this_rank`.
         shard: FSDP2 instead of DDP, for models that fill a GPU; blocks in an `nn.ModuleList` are sharded one by one.
     """
     if where.ranks == 1:

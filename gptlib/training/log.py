@@ -84,9 +84,9 @@ class Guard:
             TrainingDiverged: it is the last straw.
         """
         s = self.state
-        spread = math.sqrt(max(0.0, s["square"] - s["mean"] ** 2))
+        deviation = math.sqrt(max(0.0, s["square"] - s["mean"] ** 2))
         finite = math.isfinite(loss) and math.isfinite(norm)
-        if finite and (s["seen"] < 50 or loss <= s["mean"] + max(0.5, self.width * spread)):
+        if finite and (s["seen"] < 50 or loss <= s["mean"] + max(0.5, self.width * deviation)):
             weight = max(0.02, 1 / (s["seen"] + 1))
             s["mean"] += weight * (loss - s["mean"])
             s["square"] += weight * (loss * loss - s["square"])

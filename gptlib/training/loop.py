@@ -101,7 +101,7 @@ class Loop:
 
     def __init__(
         self, model: nn.Module, data: Data, settings: Settings, held_out: Data | None, folder: Path | None,
-        loss: Loss, where: devices.Place,
+        loss: Loss, where: devices.Rank,
     ) -> None:  # fmt: skip
         self.data, self.settings, self.held_out, self.folder = data, settings, held_out, folder
         self.loss, self.where = loss, where
@@ -116,7 +116,7 @@ class Loop:
         self.precision = devices.precision_for(where.device, settings.precision)
         if settings.shard and settings.optimizer == "muon":
             raise ValueError('optimizer must be "adamw" where shard is set, for Muon needs whole matrices, got "muon"')
-        self.model = devices.spread(model.to(where.device), where, settings.shard)
+        self.model = devices.distribute(model.to(where.device), where, settings.shard)
         self.optimizer = build(settings.optimizer, self.model, settings.lr, settings.weight_decay, settings.betas)
         self.optimizer.zero_grad(set_to_none=True)  # nothing that was there before counts
         pays = devices.compile_pays(where.device, settings.steps)

@@ -86,7 +86,7 @@ def fit(
         CheckpointError: a checkpoint cannot be written, or none can be read.
         TrainingDiverged: the loss does not come back.
     """
-    where = devices.place(device)
+    where = devices.this_rank(device)
     loop = Loop(model, data, settings, held_out, Path(folder) if folder else None, loss, where)
     state = torch.random.get_rng_state()
     try:

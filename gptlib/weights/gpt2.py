@@ -52,7 +52,7 @@ def parameter_names(n_layers: int) -> dict[str, str]:
 
 
 def to_hugging_face(state: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:
-    """Give our parameters their published names and directions: the way back of `gpt2.from_hugging_face`.
+    """Give our parameters their published names and directions: the inverse of `gpt2.from_hugging_face`.
 
     Args:
         state: of a `GPT2`.
@@ -204,15 +204,15 @@ def unsqueeze(small: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class Difference(NamedTuple):
-    """How far two models are apart at one place: the largest difference, and whether that is within the tolerance."""
+    """How far two models are apart in one activation: the largest difference, and whether the tolerance allows it."""
 
-    place: str
+    activation: str
     largest: float
     agree: bool
 
 
-def places(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the places where the numbers of our `GPT2`, or of a transformers.GPT2LMHeadModel, can be compared."""
+def activations(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the activations of our `GPT2`, or of a transformers.GPT2LMHeadModel, and the modules that give them."""
     theirs = hasattr(model, "transformer")
     inner: Any = model.transformer if theirs else model
     names = {"attention_norm": "ln_1", "attention": "attn", "feed_forward_norm": "ln_2", "down": "mlp.c_proj"}
@@ -226,10 +226,10 @@ def places(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def trace(model: nn.Module, tokens: Tensor) -> dict[str, Tensor]:
-    """Run a model and note what came out at each of its `places`, the logits last."""
+    """Run a model and note all its `activations`, the logits last."""
     noted: dict[str, Tensor] = {}
     hooks = []
-    for name, module in places(model):
+    for name, module in activations(model):
         def note(_module: nn.Module, _inputs: Any, out: Any, name: str = name) -> None:
             noted[name] = (out[0] if isinstance(out, tuple) else out).detach()
 
@@ -253,28 +253,28 @@ def compare(model: nn.Module, other: nn.Module, tokens: Tensor, tolerance: float
         tolerance: largest difference that still counts as agreement.
 
     Returns:
-        One entry for each place. A place that `model` never reached differs by infinity.
+        One entry for each activation. One that `model` never reached differs by infinity.
 
     Raises:
         ValueError: the two models have not equally many blocks.
     """
     mine, theirs = trace(model, tokens), trace(other, tokens)
-    if len(list(places(model))) != len(list(places(other))):
+    if len(list(activations(model))) != len(list(activations(other))):
         raise ValueError("other must have as many blocks as model")
     found = []
-    for place, expected in theirs.items():
-        actual = mine.get(place)
+    for name, expected in theirs.items():
+        actual = mine.get(name)
         far = float("inf")
         if actual is not None and actual.shape == expected.shape:
             far = (actual - expected).abs().max().item()
-        found.append(Difference(place, far, far <= tolerance))
+        found.append(Difference(name, far, far <= tolerance))
     return found
 
 
 def first_difference(found: list[Difference]) -> str:
-    """Say in a sentence at which place the comparison leaves the path."""
+    """Say in a sentence from which activation on two models differ."""
     for before, here in zip([None, *found], found, strict=False):
         if not here.agree:
-            so_far = f"equal up to {before.place}" if before else "different from the start"
-            return f"{so_far}; {here.place} differs by {here.largest:.2g}"
+            so_far = f"equal up to {before.activation}" if before else "different from the start"
+            return f"{so_far}; {here.activation} differs by {here.largest:.2g}"
     return f"equal everywhere; the largest difference is {max(d.largest for d in found):.2g}"

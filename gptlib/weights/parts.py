@@ -93,7 +93,7 @@ NOW = {old.rpartition(".")[2]: one.name for one in PARTS + OTHERS for old in one
 def before(owner: str) -> dict[str, str]:
     """Map the names that a class had before, such as "gpt.Block", to those of now."""
     pairs = [(old.rpartition("."), one.name) for one in PARTS + OTHERS for old in one.before]
-    return {name: new for (place, _, name), new in pairs if place == owner}
+    return {name: new for (where, _, name), new in pairs if where == owner}
 
 
 def current(name: str) -> str:

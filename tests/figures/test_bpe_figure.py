@@ -66,8 +66,8 @@ def test_what_could_be_joined_and_the_sentences():
     assert page(f"candidates({json.dumps(done['chunks'])}, {ranks})") == []
     said = page(f"states('ab abc', {ranks}).map((s) => describe(s, s.chunks.flat().length, 6, 6))")
     assert said[0] == "Before any merge each byte is a token: 6 tokens for 6 characters (6 bytes)."
-    assert said[1] == "Token 256 was joined in 2 places: “ab”. Now 4 tokens for 6 characters (6 bytes)."
-    assert "one place: “abc”" in said[2]
+    assert said[1] == "Token 256 was joined 2 times: “ab”. Now 4 tokens for 6 characters (6 bytes)."
+    assert "joined once: “abc”" in said[2]
     assert page(r"['\u00c3', ' a\n', '\u00c3\u00bc'].map(shown)") == ["‹C3›", "␣a↵", "ü"]
 
 

@@ -1,4 +1,4 @@
-"""The figure of laws computes in the page what gptlib.decoding computes in Python."""
+"""The figure of distributions computes in the page what gptlib.decoding computes in Python."""
 
 import json
 import math
@@ -17,15 +17,15 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-def laws():
+def distributions():
     generator = torch.Generator().manual_seed(0)
-    for size, spread in ((2, 1.0), (30, 2.0), (300, 4.0)):
+    for size, std in ((2, 1.0), (30, 2.0), (300, 4.0)):
         seen = torch.randint(size, (5,), generator=generator)
-        yield spread * torch.randn(size, generator=generator, dtype=torch.float64), seen
+        yield std * torch.randn(size, generator=generator, dtype=torch.float64), seen
 
 
-def test_adjusted_laws_are_those_of_python():
-    cases = [(logits, seen, how) for logits, seen in laws() for how in SETTINGS]
+def test_adjusted_distributions_are_those_of_python():
+    cases = [(logits, seen, how) for logits, seen in distributions() for how in SETTINGS]
     asked = [[logits.tolist(), seen.tolist(), how] for logits, seen, how in cases]
     program = "asked.map(([l, s, how]) => { const { logits, by } = adjust(l, s, how); return [softmax(logits), by]; })"
     answers = run_js(CODE + f"const asked = {json.dumps(asked)};\n", program)
@@ -52,9 +52,9 @@ def test_entropy_ranking_and_draws():
 
 def test_moving_the_knobs_in_chromium(tmp_path, browser):
     tokens, shares = ["of", "is", "has", "was"], [0.5, 0.3, 0.15, 0.05]
-    law = {"name": "a", "prompt": "the mutation ", "note": "Four words.", "tokens": tokens, "seen": [],
+    one = {"name": "a", "prompt": "the mutation ", "note": "Four words.", "tokens": tokens, "seen": [],
            "logits": [math.log(x) for x in shares]}  # fmt: skip
-    html = figures.Figure("decoding", {"laws": [law]}, "A law.")._repr_mimebundle_()["text/html"]
+    html = figures.Figure("decoding", {"distributions": [one]}, "A distribution.")._repr_mimebundle_()["text/html"]
     (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{html}", encoding="utf-8")
     page = browser.new_page()
     problems = []

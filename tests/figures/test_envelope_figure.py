@@ -20,12 +20,12 @@ def rows_of(run):
 
 def drawn(rng):
     """A band, or none, and a run that may lie in it, above, below, before or behind it."""
-    places = sorted(rng.sample(range(1000, 90_000), 4))
-    low = [rng.uniform(1, 3) for _ in places]
-    band = {"tokens": places, "low": low, "high": [x + rng.uniform(0.05, 0.6) for x in low]}
+    counts = sorted(rng.sample(range(1000, 90_000), 4))
+    low = [rng.uniform(1, 3) for _ in counts]
+    band = {"tokens": counts, "low": low, "high": [x + rng.uniform(0.05, 0.6) for x in low]}
     stops = sorted(rng.sample(range(500, 100_000), rng.randint(1, 4)))
     if rng.random() < 0.3:
-        stops[-1] = max(stops[-1], places[1])
+        stops[-1] = max(stops[-1], counts[1])
     return (None if rng.random() < 0.1 else band), [[t, round(rng.uniform(0.8, 3.6), 3)] for t in stops]
 
 
@@ -45,9 +45,9 @@ def test_every_verdict_is_that_of_python():
 def test_the_band_between_evaluations_is_that_of_python():
     band = {"tokens": [100, 1000, 5000], "low": [3.0, 2.0, 1.5], "high": [3.5, 2.2, 1.9]}
     known = envelopes.Band(*(tuple(band[k]) for k in ("tokens", "low", "high")), 3, 1.0, "here")
-    places = [99, 100, 101, 400, 1000, 3000, 5000, 5001]
-    for place, found in zip(places, page(f"{places}.map((t) => at({json.dumps(band)}, t))"), strict=True):
-        expected = known.at(place)
+    counts = [99, 100, 101, 400, 1000, 3000, 5000, 5001]
+    for count, found in zip(counts, page(f"{counts}.map((t) => at({json.dumps(band)}, t))"), strict=True):
+        expected = known.at(count)
         assert found == (expected and pytest.approx(list(expected), abs=1e-12))
 
 

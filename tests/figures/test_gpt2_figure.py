@@ -56,7 +56,7 @@ def expected(model, ids):
         logits = model(torch.tensor([ids]), None, [mix] * len(model.blocks))
         traced = gpt2_weights.trace(model, torch.tensor([ids]))
     for number in range(len(model.blocks)):
-        at = {place: traced[f"block {number}: {place}"][0, -1] for place in
+        at = {name: traced[f"block {number}: {name}"][0, -1] for name in
               ("attention_norm", "attention", "feed_forward_norm", "feed-forward", "its output")}  # fmt: skip
         middle = at["its output"] - at["feed-forward"]
         before = middle - at["attention"]

@@ -41,7 +41,7 @@ def test_the_sentence_counts_what_was_cut():
              'describe("entailment", [["a"],["b"]], null, 3)']  # fmt: skip
     cut, whole, nothing = page("gpt1_tasks", f"[{','.join(calls)}]")
     assert "one sequence of 5 tokens" in cut and "1 words were cut" in cut
-    assert "Nothing was cut" in whole and "no room" in nothing
+    assert "Nothing was cut" in whole and "is too small" in nothing
     assert page("gpt1_tasks", 'words("  two  words ")') == ["two", "words"]
 
 
@@ -54,7 +54,7 @@ def test_perplexity_and_the_sentence():
     costs = [0.5, 2.0, 1.25]
     assert page("gpt1_layers", f"perplexity({costs})") == pytest.approx(math.exp(sum(costs) / 3))
     assert page("gpt1_layers", "probability(-0.5)") == pytest.approx(math.exp(-0.5))
-    assert page("gpt1_layers", 'places([[["a","b"]],[["c","b"]]], 0, "b")') == [1, 1]
+    assert page("gpt1_layers", 'ranks([[["a","b"]],[["c","b"]]], 0, "b")') == [1, 1]
     example = {"tokens": ["[start]", "good", "[extract]"], "cost": [math.log(4), 9.0]}
     calls = [f"describe({json.dumps(example)}, {position})" for position in range(3)]
     likely, rare, last = page("gpt1_layers", f"[{','.join(calls)}]")

@@ -48,8 +48,8 @@ def test_weights_and_states_are_those_of_the_mask():
         found = page(f"[{','.join(f'weights({scores[t].tolist()}, {t}, {window})' for t in range(7))}]")
         torch.testing.assert_close(torch.tensor(found, dtype=torch.float64), expected)
         for now in range(2, 7):
-            places = page(f"states(7, 2, {now}, true, {window})")
-            assert [name in ("computed", "read") for name in places] == mask[now].tolist() or now < 2
+            states = page(f"states(7, 2, {now}, true, {window})")
+            assert [name in ("computed", "read") for name in states] == mask[now].tolist() or now < 2
             assert page(f"compared({now}, {window})") == int(mask[now].sum())
 
 
@@ -69,4 +69,4 @@ def test_the_sentence_says_what_happened():
     assert "Step 1: the model reads “d”. 1 pair of key and value computed, 3 taken from the cache, 4 compared" in step
     assert "So far 4 pairs were computed; without a cache it would be 7." in step
     assert "5 pairs of key and value computed, 0 taken" in without and "with a cache it would be 5." in without
-    assert "1 taken from the cache, 2 compared" in narrow and "before the window: 4 places." in narrow
+    assert "1 taken from the cache, 2 compared" in narrow and "before the window: 4 positions." in narrow

@@ -1,4 +1,4 @@
-"""The factory of the Transformer chapter computes in the page what gptlib.transformer computes in Python."""
+"""The translator of the Transformer chapter computes in the page what gptlib.transformer computes in Python."""
 import base64
 import json
 
@@ -63,8 +63,8 @@ def test_the_page_translates_as_python_does(model):
             written = exact.translate(source, 13)[0].tolist()
             shown = [transformer.END if name == "(end)" else names.index(name) for name in run["written"]]
             assert shown == written[: len(shown)]
-            for station in run["right"]:
-                for head in station["maps"] or []:
+            for stage in run["right"]:
+                for head in stage["maps"] or []:
                     assert torch.tensor(head).sum(-1).sub(1).abs().max() < 1e-6
 
 
@@ -75,8 +75,8 @@ def test_the_page_names_numbers_as_python_does():
 
 def test_steps_crossings_and_sentences(model):
     assert page("[0, 4, 5, 13, 14].map((s) => moment(s, 5, 8))") == [
-        {"hall": 0, "station": 0, "row": None}, {"hall": 0, "station": 4, "row": None},
-        {"hall": 1, "station": 0, "row": 0}, {"hall": 1, "station": 0, "row": 1}, {"hall": 1, "station": 1, "row": 1},
+        {"stack": 0, "stage": 0, "row": None}, {"stack": 0, "stage": 4, "row": None},
+        {"stack": 1, "stage": 0, "row": 0}, {"stack": 1, "stage": 0, "row": 1}, {"stack": 1, "stage": 1, "row": 1},
     ]  # fmt: skip
     maps = [[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0.1, 0.2, 0.7], [0.2, 0.7, 0.1], [0.7, 0.2, 0.1]]]
     assert page(f"{maps}.map(crossings)") == [0, 1, 3]

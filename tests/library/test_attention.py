@@ -39,14 +39,14 @@ def test_padding_mask():
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5), st.integers(0, 2**31))
 def test_padding_changes_nothing_for_what_is_real(n_heads, length, extra, seed):
-    """A sequence gives the same alone as padded with noise under a mask: keys of the filling have no say."""
+    """A sequence gives the same alone as padded with noise under a mask: keys of the padding have no say."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     layer = attention.MultiHeadAttention(n_heads * 3, n_heads).double()
     x = torch.randn(1, length, n_heads * 3, generator=generator, dtype=torch.float64)
-    filling = torch.randn(1, extra, n_heads * 3, generator=generator, dtype=torch.float64)
+    padding = torch.randn(1, extra, n_heads * 3, generator=generator, dtype=torch.float64)
     mask = attention.causal_mask(length + extra) & attention.padding_mask(torch.tensor([length]), length + extra)
-    padded = layer(torch.cat([x, filling], dim=1), mask=mask)[:, :length]
+    padded = layer(torch.cat([x, padding], dim=1), mask=mask)[:, :length]
     torch.testing.assert_close(padded, layer(x, mask=attention.causal_mask(length)))
 
 

@@ -112,7 +112,7 @@ def test_bits_per_byte_is_the_length_of_the_texts_code():
 
 
 def test_two_tokenizers_of_the_same_distribution_give_the_same_bits_per_byte():
-    """Pairs of bytes as tokens: the same law of texts, written with half as many tokens, has the same bits."""
+    """Pairs of bytes as tokens: the same distribution of texts, written with half as many tokens, has the same bits."""
     text = "to be or not to be, that is it." * 6 + "!!"
     pairs = token_files.Tokenizer(
         "pairs", 1 << 16, lambda t: [256 * a + b for a, b in zip(*[iter(t.encode())] * 2, strict=True)],

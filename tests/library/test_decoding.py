@@ -1,4 +1,4 @@
-"""What the exercises' checks leave out of decoding: sampling against exact laws, `transformers`, stops, errors."""
+"""What the exercises' checks leave out: sampling against exact distributions, `transformers`, stops, errors."""
 
 import itertools
 import math
@@ -26,7 +26,7 @@ def peer():
 
 @pytest.fixture(scope="module")
 def model():
-    """A GPT-2 of random weights, wide enough apart that its laws are not flat."""
+    """A GPT-2 of random weights, wide enough apart that its distributions are not flat."""
     made = gpt2.GPT2(SHAPE, torch.Generator().manual_seed(4)).double().eval()
     with torch.no_grad():
         for weight in made.parameters():
@@ -47,12 +47,12 @@ def theirs(peer, model):
 
 
 def table(rows):
-    """A model whose law depends on the last token alone."""
+    """A model whose distribution depends on the last token alone."""
     logits = torch.tensor(rows, dtype=torch.float64).log()
     return lambda tokens: logits[tokens[:, -1]]
 
 
-LAWS = [[0.5, 0.3, 0.15, 0.05], [0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.4, 0.1], [0.7, 0.1, 0.1, 0.1]]
+DISTRIBUTIONS = [[0.5, 0.3, 0.15, 0.05], [0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.4, 0.1], [0.7, 0.1, 0.1, 0.1]]
 
 
 # Equality with transformers' logits processors ------------------------------------------------------------------
@@ -128,17 +128,17 @@ def test_beams_are_those_of_transformers(model, theirs, beams, length):
         assert scores == pytest.approx(out.sequences_scores)
 
 
-# Sampling against the exact law ---------------------------------------------------------------------------------
+# Sampling against the exact distribution ------------------------------------------------------------------------------
 
 
 def exact(prompt, length, how):
-    """Every continuation and its probability, from the law that `adjust` states, by enumeration."""
-    predict, found = table(LAWS), {}
+    """Every continuation and its probability, from the distribution that `adjust` states, by enumeration."""
+    predict, found = table(DISTRIBUTIONS), {}
     for text in itertools.product(range(4), repeat=length):
         probability, tokens = 1.0, torch.tensor([prompt])
         for token in text:
-            law = decoding.adjust(predict(tokens), tokens, **how).softmax(-1)[0]
-            probability *= law[token].item()
+            distribution = decoding.adjust(predict(tokens), tokens, **how).softmax(-1)[0]
+            probability *= distribution[token].item()
             tokens = torch.cat([tokens, torch.tensor([[token]])], 1)
         if probability:
             found[text] = probability
@@ -149,40 +149,40 @@ def exact(prompt, length, how):
     {}, {"temperature": 0.5}, {"k": 2}, {"p": 0.75}, {"minimum": 0.3}, {"penalty": 2.0},
     {"temperature": 1.5, "k": 3, "p": 0.8, "minimum": 0.2, "penalty": 1.2},
 ])  # fmt: skip
-def test_texts_come_as_often_as_the_law_says(how):
+def test_texts_come_as_often_as_the_distribution_says(how):
     """χ² of 20,000 drawn texts of three tokens against their exact probabilities; the seed is fixed."""
-    law, rows = exact([0], 3, how), 20_000
-    assert math.fsum(law.values()) == pytest.approx(1)
+    distribution, rows = exact([0], 3, how), 20_000
+    assert math.fsum(distribution.values()) == pytest.approx(1)
     prompt = torch.zeros(rows, 1, dtype=torch.int64)
-    drawn = decoding.generate(table(LAWS), prompt, 3, generator=torch.Generator().manual_seed(1), **how)
+    drawn = decoding.generate(table(DISTRIBUTIONS), prompt, 3, generator=torch.Generator().manual_seed(1), **how)
     texts, counts = drawn[:, 1:].unique(dim=0, return_counts=True)
     seen = {tuple(text): count for text, count in zip(texts.tolist(), counts.tolist(), strict=True)}
-    assert set(seen) <= set(law), "a text of probability 0 was drawn"
-    square = sum((seen.get(text, 0) - rows * p) ** 2 / (rows * p) for text, p in law.items())
-    freedom = len(law) - 1
+    assert set(seen) <= set(distribution), "a text of probability 0 was drawn"
+    square = sum((seen.get(text, 0) - rows * p) ** 2 / (rows * p) for text, p in distribution.items())
+    freedom = len(distribution) - 1
     assert square < freedom + 5 * math.sqrt(2 * freedom) + 5
 
 
-def test_the_laws_themselves():
-    """Temperature, top-k, top-p and min-p of one law, worked out by hand."""
-    logits = torch.tensor([LAWS[0]], dtype=torch.float64).log()
+def test_the_distributions_themselves():
+    """Temperature, top-k, top-p and min-p of one distribution, worked out by hand."""
+    logits = torch.tensor([DISTRIBUTIONS[0]], dtype=torch.float64).log()
     tokens = torch.tensor([[3]])
 
-    def law(**how):
+    def distribution(**how):
         return decoding.adjust(logits, tokens, **how).softmax(-1)[0].tolist()
 
-    assert law() == pytest.approx(LAWS[0])
-    assert law(temperature=0.5) == pytest.approx([0.25 / 0.365, 0.09 / 0.365, 0.0225 / 0.365, 0.0025 / 0.365])
-    assert law(k=2) == pytest.approx([0.625, 0.375, 0, 0])
-    assert law(p=0.85) == pytest.approx([0.5 / 0.95, 0.3 / 0.95, 0.15 / 0.95, 0])
-    assert law(minimum=0.4) == pytest.approx([0.625, 0.375, 0, 0])
-    assert law(temperature=0) == [1, 0, 0, 0]
+    assert distribution() == pytest.approx(DISTRIBUTIONS[0])
+    assert distribution(temperature=0.5) == pytest.approx([0.25 / 0.365, 0.09 / 0.365, 0.0225 / 0.365, 0.0025 / 0.365])
+    assert distribution(k=2) == pytest.approx([0.625, 0.375, 0, 0])
+    assert distribution(p=0.85) == pytest.approx([0.5 / 0.95, 0.3 / 0.95, 0.15 / 0.95, 0])
+    assert distribution(minimum=0.4) == pytest.approx([0.625, 0.375, 0, 0])
+    assert distribution(temperature=0) == [1, 0, 0, 0]
     # Temperature comes first: flattened, 0.5 is no longer enough for p = 0.45.
-    assert law(p=0.45) == pytest.approx([1, 0, 0, 0])
-    assert law(p=0.45, temperature=4.0)[1] > 0
+    assert distribution(p=0.45) == pytest.approx([1, 0, 0, 0])
+    assert distribution(p=0.45, temperature=4.0)[1] > 0
     # The logit of the last token is log 0.05, negative: the penalty multiplies it.
     lowered = [0.5, 0.3, 0.15, 0.05**2]
-    assert law(penalty=2.0) == pytest.approx([x / sum(lowered) for x in lowered])
+    assert distribution(penalty=2.0) == pytest.approx([x / sum(lowered) for x in lowered])
 
 
 # generate, stream, predictor ------------------------------------------------------------------------------------

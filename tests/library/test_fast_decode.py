@@ -67,7 +67,7 @@ def test_limits():
     fast = fast_decode.FastGPT2(model(), size=5)
     tokens = torch.zeros(1, 4, dtype=torch.int64)
     fast(tokens)
-    with pytest.raises(ValueError, match="cache of 5 places, got 6"):
+    with pytest.raises(ValueError, match="cache of 5 slots, got 6"):
         fast(tokens[:, :2])
     with pytest.raises(ValueError, match="1 rows until reset, got 2"):
         fast(tokens[:, :1].repeat(2, 1))

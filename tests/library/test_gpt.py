@@ -137,14 +137,14 @@ def test_fine_tuning_learns_an_order_that_bags_of_words_cannot():
     rows = [gpt.format_task("entailment", [[a], [b]], SPECIAL, 9)[0] for a in range(6) for b in range(6) if a != b]
     labels = torch.tensor([int(row[1] > row[3]) for row in rows])
     tokens, lengths = gpt.fill_up(rows, 0)
-    optimiser = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=0.01)
+    optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=0.01)
     for _ in range(150):
         states = model.states(tokens)[-1]
         logits = head(states, lengths)
         loss = gpt.finetune_loss(logits, labels, model.logits(states), tokens, lengths, 0.1)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert (logits.argmax(-1) == labels).float().mean() > 0.9
 
 

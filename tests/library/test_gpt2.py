@@ -14,7 +14,7 @@ transformers = pytest.importorskip("transformers")
 TINY = dict(n_layers=3, d_model=12, n_heads=3, vocab_size=17, context_length=9)
 
 
-def theirs(seed=0, spread=None, **shape):
+def theirs(seed=0, std=None, **shape):
     """A transformers.GPT2LMHeadModel in float64 with random weights; norms and biases are moved from their start."""
     names = {"n_layers": "n_layer", "d_model": "n_embd", "n_heads": "n_head", "vocab_size": "vocab_size",
              "context_length": "n_positions", "d_ff": "n_inner"}  # fmt: skip
@@ -24,7 +24,7 @@ def theirs(seed=0, spread=None, **shape):
     model = transformers.GPT2LMHeadModel(config).double().eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * (spread or 0.1))
+            parameter.add_(torch.randn_like(parameter) * (std or 0.1))
     return model
 
 
@@ -240,11 +240,11 @@ class Future(gpt2.Block):
         return super().forward(x, F.scaled_dot_product_attention)
 
 
-@pytest.mark.parametrize("kind, at, place", [
+@pytest.mark.parametrize("kind, at, activation", [
     (WrongGelu, 1, "block 1: feed-forward"), (Future, 2, "block 2: attention"), (Future, 0, "block 0: attention"),
 ])  # fmt: skip
-def test_the_comparison_finds_the_place(kind, at, place):
-    other = theirs(spread=0.5, **TINY)
+def test_the_comparison_finds_the_activation(kind, at, activation):
+    other = theirs(std=0.5, **TINY)
     model, tokens = ours(other, **TINY), torch.randint(17, (2, 6))
     found = gpt2_weights.compare(model, other, tokens, 1e-9)
     assert all(d.agree for d in found) and len(found) == 1 + 5 * 3 + 2
@@ -253,8 +253,8 @@ def test_the_comparison_finds_the_place(kind, at, place):
     broken.load_state_dict(model.blocks[at].state_dict())
     model.blocks[at] = broken
     found = gpt2_weights.compare(model, other, tokens, 1e-9)
-    assert next(d.place for d in found if not d.agree) == place
-    assert re.search(f"equal up to .*; {place} differs by", gpt2_weights.first_difference(found))
+    assert next(d.activation for d in found if not d.agree) == activation
+    assert re.search(f"equal up to .*; {activation} differs by", gpt2_weights.first_difference(found))
 
 
 def test_the_comparison_sees_a_wrong_start_and_a_missing_norm():
@@ -262,7 +262,8 @@ def test_the_comparison_sees_a_wrong_start_and_a_missing_norm():
     model, tokens = ours(other, **TINY), torch.randint(17, (2, 6))
     model.unembed = lambda x: x @ model.token_embedding.weight.T
     found = gpt2_weights.compare(model, other, tokens, 1e-9)
-    assert [d.place for d in found if not d.agree] == ["final norm", "logits"] and found[-2].largest == float("inf")
+    differ = [d.activation for d in found if not d.agree]
+    assert differ == ["final norm", "logits"] and found[-2].largest == float("inf")
     model = ours(other, **TINY)
     with torch.no_grad():
         model.position_embedding.weight.roll(1)

@@ -89,7 +89,7 @@ def test_padded_rows_are_what_they_are_alone(pair, parts, seed, data):
 @settings(max_examples=30, deadline=None)
 @given(parts=splits(), window=st.integers(1, 7), extra=st.integers(0, 4), left=st.integers(0, 5), seed=st.just(1))
 def test_a_window_is_a_banded_mask(pair, parts, window, extra, left, seed):
-    """Whatever the number of places, padding or not; the band is written entry by entry."""
+    """Whatever the number of slots, padding or not; the band is written entry by entry."""
     length, ours = sum(parts), pair[0]
     left = min(left, length - 1)
     tokens = torch.randint(17, (1, length), generator=torch.Generator().manual_seed(seed))
@@ -135,7 +135,7 @@ def test_limits_are_errors_and_change_nothing(pair):
     expected = ours(tokens)
     reader = kv_cache.CachedGPT2(ours, size=6).eval()
     reader(tokens[:, :4])
-    for wrong, words in ((tokens[:, 4:7], "tokens must fit into the cache of 6 places, got 7"),
+    for wrong, words in ((tokens[:, 4:7], "tokens must fit into the cache of 6 slots, got 7"),
                          (tokens[:, :0], r"at least one position, got shape \(1, 0\)"),
                          (tokens[0], "must be"), (tokens[:, 4:6].repeat(2, 1), "batch")):  # fmt: skip
         with pytest.raises(ValueError, match=words):
@@ -146,14 +146,14 @@ def test_limits_are_errors_and_change_nothing(pair):
         kv_cache.CachedGPT2(ours, window=2)(torch.zeros(1, 13, dtype=torch.int64))
     roomy = kv_cache.CachedGPT2(ours, size=20).eval()
     roomy.reset(torch.tensor([3]))
-    assert roomy(torch.zeros(1, 15, dtype=torch.int64)).shape == (1, 15, 17)  # 12 positions behind 3 of filling
+    assert roomy(torch.zeros(1, 15, dtype=torch.int64)).shape == (1, 15, 17)  # 12 positions behind 3 of padding
     roomy.reset(torch.tensor([1, 2]))
     with pytest.raises(ValueError, match=r"one number for each of 1 rows, got \[1, 2\]"):
         roomy(tokens)
     for size, window, words in ((0, None, "size"), (3, 4, "window"), (3, 0, "window")):
         with pytest.raises(ValueError, match=f"{words} must"):
             kv_cache.LayerCache(size, window)
-    with pytest.raises(ValueError, match="3 places of the cache, got 1 . 3"):
+    with pytest.raises(ValueError, match="3 slots of the cache, got 1 . 3"):
         cache, x = kv_cache.LayerCache(3, 2), torch.zeros(1, 1, 3, 1)
         cache.append(x, x)
         cache.append(x, x)

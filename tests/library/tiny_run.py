@@ -42,7 +42,7 @@ def tokens(seed: int = 0, count: int = 2000):
 
 
 def main(folder: str, steps: int, **chosen) -> None:
-    """Train; `delay` seconds a batch make room for a kill."""
+    """Train; `delay` seconds a batch leave time for a kill."""
     delay, dropout = chosen.pop("delay", 0), chosen.pop("dropout", 0.1)
     data = Windows(tokens(), 8, {"vocab_size": VOCAB})
     if delay:

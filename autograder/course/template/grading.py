@@ -77,7 +77,7 @@ class ExecuteGraded(Execute):
 
 
 class ReleaseFeedback(ExchangeReleaseFeedback):
-    """Release feedback to those who submitted through the exchange; the others have no place in it."""
+    """Release feedback to those who submitted through the exchange; the others cannot get it there."""
 
     def copy_files(self) -> None:
         """Copy the feedback of everyone whose submission carries the exchange's secret."""

@@ -22,7 +22,7 @@ def load(name: str) -> Any:
 
     Raises:
         ValueError: no source has this name.
-        DataError: no network, no room, no right to write, or not the pinned file.
+        DataError: no network, a full disk, no right to write, or not the pinned file.
     """
     if name not in SOURCES:
         raise ValueError(f"name must be one of {', '.join(map(repr, SOURCES))}, got {name!r}")
