@@ -169,8 +169,8 @@ class GPT(nn.Module):
             raise ValueError(
                 f"tokens must be at most context_length = {self.config.context_length} long, got {tokens.size(1)}"
             )
-        positions = torch.arange(tokens.size(1), device=tokens.device)
-        states = [self.dropout(self.token_embedding(tokens) + self.position_embedding(positions))]
+        indices = torch.arange(tokens.size(1), device=tokens.device)
+        states = [self.dropout(self.token_embedding(tokens) + self.position_embedding(indices))]
         for block in self.blocks:
             states.append(block(states[-1]))
         return states
