@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from autograder.strip import build_reference
+from tests import chosen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -53,6 +54,15 @@ def _same_settings_after_each_test() -> Iterator[None]:
     before = settings()
     yield
     assert settings() == before
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what ran for some chapters only."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    if lines := chosen.summary(report.nodeid for report in reports if hasattr(report, "nodeid")):
+        terminalreporter.section("left out this time; EVERY_CHAPTER=1 does it for all chapters")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 def settings() -> dict[str, str]:

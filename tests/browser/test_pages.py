@@ -42,6 +42,18 @@ VIOLATIONS = """async () => {
 }"""
 
 
+# Of words in code that look the same, as keywords do, one is enough for axe, which takes longest over their colours.
+ALIKE = """() => {
+  const seen = new Set();
+  for (const word of document.querySelectorAll(".highlight pre span")) {
+    const look = word.closest(".highlight").parentElement.className + "|" + word.className;
+    if (!word.children.length && seen.has(look)) word.replaceWith(word.textContent);
+    seen.add(look);
+  }
+  document.body.normalize();
+}"""
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_accessible(visit: Visit, theme: str):
     visit.page.add_style_tag(content="* { transition: none !important }")  # colours would fade for a while
@@ -49,6 +61,7 @@ def test_accessible(visit: Visit, theme: str):
         "theme => { document.documentElement.dataset.theme = theme; document.documentElement.dataset.mode = theme }",
         theme,
     )
+    visit.page.evaluate(ALIKE)
     visit.page.evaluate(axe())
     found = visit.page.evaluate(VIOLATIONS)
     assert found == []
