@@ -14,7 +14,7 @@ COMMANDS = {
     "course": "autograder.course.write:main",
     "collect": "autograder.engine.collect:main",
     "grade": "autograder.engine.grading:main",
-    "capstone": "autograder.engine.capstone:main",
+    "capstone": "autograder.engine.grading:capstone",
     "feedback": "autograder.engine.feedback:main",
     "flags": "autograder.review.flags:main",
     "similarity": "autograder.review.similarity:main",

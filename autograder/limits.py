@@ -9,14 +9,16 @@ import warnings
 from collections.abc import Iterator
 from typing import TextIO
 
+SECONDS = 20  # of computing, for one call of `check` and for one grade cell, unless a course says otherwise
+
 
 class TimeUp(BaseException):
     """The time limit has passed; not an Exception, so that `except Exception` cannot swallow it."""
 
 
 def seconds() -> float:
-    """The time limit of one call of `check`: AUTOGRADER_TIME_LIMIT, else 20 s."""
-    return float(os.environ.get("AUTOGRADER_TIME_LIMIT", "20"))
+    """The time limit of one call of `check`: AUTOGRADER_TIME_LIMIT, else `SECONDS`."""
+    return float(os.environ.get("AUTOGRADER_TIME_LIMIT", SECONDS))
 
 
 @contextlib.contextmanager

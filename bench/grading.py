@@ -55,14 +55,14 @@ def questions(source: Path, names: Sequence[str], rounds: int = 10) -> dict[str,
     Each has the files that an assignment is run with, those of the course's `source` folder, and a solution.
     """
     from autograder.engine import intake
-    from autograder.engine.question import Question, Seat, grade
+    from autograder.engine.question import KeptChild, Question, grade
     from autograder.engine.sandbox import Limits, Zygote
     from autograder.suites import SUITES
     from tests.conftest import ROOT
     from tests.grading.course_kit import SOLVED
 
     given = dict(intake.given(source))
-    zygote, seat = Zygote("T1"), Seat()
+    zygote, kept_child = Zygote("T1"), KeptChild()
     hidden = str(ROOT / "autograder" / "hidden")
     first = 0.0
     try:
@@ -71,9 +71,9 @@ def questions(source: Path, names: Sequence[str], rounds: int = 10) -> dict[str,
             files = given | {"gptlib/attention.py": f"{SOLVED}# {number}\n"}
             for name in names:
                 for suite in SUITES:
-                    found = grade(zygote, Question(name, suite, files, f"{number}"), Limits(), "s", hidden, seat)
+                    found = grade(zygote, Question(name, suite, files, f"{number}"), Limits(), "s", hidden, kept_child)
                     assert found.passed, found.message
-            seat.close()
+            kept_child.close()
             if not number:  # the first submission imports what checks need
                 first, start = spent(zygote), time.process_time()
         return {"judge": (time.process_time() - start) / rounds, "children": (spent(zygote) - first) / rounds}

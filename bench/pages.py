@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from bench.machine import kind
+
 ROOT = Path(__file__).parents[1]
 README, INSTRUCTOR = ROOT / "README.md", ROOT / "chapters" / "instructor.md"
 PAGES = (README, INSTRUCTOR)
@@ -50,7 +52,7 @@ def grading(found: dict) -> str:
         "the two ways in turn (`python -m bench grading`), on "
         f"{place(found)}, at a load of {found['load']:.1f}. Other work on the machine makes both columns larger. "
         "The row without isolation is the least that running these checks can cost: they compare values and gradients "
-        "over many shapes. Of entering, most is nbgrader's own converter and gradebook.\n"
+        "over many shapes.\n"
     )
 
 
@@ -90,9 +92,10 @@ WORDS = {"setup_time": setup_time, "grading": grading, "scale": scale, "survival
 
 
 def place(found: dict) -> str:
-    """The machine of a measurement in words."""
+    """The machine of a measurement in words, and whether it had other work to do."""
     machine = found["machine"]
-    return (f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
+    busy = "**A busy machine** " if found.get("busy") else ""
+    return (f"{busy}{kind(machine)}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
             f"Python {machine['python']}")  # fmt: skip
 
 

@@ -124,8 +124,9 @@ class Batch:
         """All that grades are made of, in an order of its own: rows of the gradebook, verdicts of the engine."""
         from sqlalchemy import create_engine, text
 
-        from autograder.engine.commit import RESULTS, address
-        from autograder.engine.grading import grade_cells
+        from autograder.engine.chapter import grade_cells
+        from autograder.engine.commit import RESULTS
+        from autograder.engine.nbgrader_steps import address
 
         engine = create_engine(address(db) if db else f"sqlite:///{course / 'gradebook.db'}")
         with engine.connect() as connection:

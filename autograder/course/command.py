@@ -1,5 +1,6 @@
 """What the commands of a course have in common: `python -m autograder NAME COURSE ASSIGNMENT …`."""
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from autograder.course import config
@@ -19,13 +20,13 @@ def folder(text: str) -> Path:
     return Path(text).expanduser().resolve()
 
 
-def settings(course: Path, name: str, kind: str = "assignment") -> Course:
+def settings(course: Path, name: str, kinds: Sequence[str] = ("assignment",)) -> Course:
     """Read the settings of a course that has an assignment.
 
     Args:
         course: its folder.
         name: of the assignment.
-        kind: "assignment", or "capstone".
+        kinds: what it may be: "assignment", "capstone".
 
     Raises:
         ValueError: it is no course, its course.toml is wrong, or it has no such assignment.
@@ -34,7 +35,8 @@ def settings(course: Path, name: str, kind: str = "assignment") -> Course:
         found = config.read(course / "course.toml")
     except OSError as error:
         raise ValueError(f"{course} is no course: {error.strerror} ({error.filename})") from None
-    known = found.assignments if kind == "assignment" else found.capstones
+    rows = {"assignment": found.assignments, "capstone": found.capstones}
+    known = [one for kind in kinds for one in rows[kind]]
     if name not in known:
-        raise ValueError(f"course.toml has no {kind} {name!r}; it has {', '.join(known) or 'none'}")
+        raise ValueError(f"course.toml has no {' or '.join(kinds)} {name!r}; it has {', '.join(known) or 'none'}")
     return found

@@ -10,8 +10,10 @@ from typing import Any
 
 from autograder.capstone import Capstone
 from autograder.course import capstones
+from autograder.limits import SECONDS
 from autograder.table import Chapter, chapters
 
+CELL_SECONDS = 120  # for one cell of a notebook that plain nbgrader runs
 HEAD = """\
 # Your course. Edit this file, then run the course command again: it rewrites source/ and nbgrader_config.py
 # and never touches submissions, grades or files you changed yourself. It holds the secret: keep it private.
@@ -36,8 +38,8 @@ private_checks = ""
 run = "graded"
 
 # Seconds before one check, and one cell, is stopped and counts 0.
-check_seconds = 20
-cell_seconds = 120
+check_seconds = {check_seconds}
+cell_seconds = {cell_seconds}
 
 # One table an assignment, one line an exercise, with the points of its visible and its hidden grade cell.
 # Remove a line and that function comes filled in, without points. Remove a table and the chapter is left out.
@@ -69,8 +71,8 @@ class Course:
     exchange: str = "exchange"
     private_checks: Path | None = None
     run: str = "graded"
-    check_seconds: float = 20
-    cell_seconds: float = 120
+    check_seconds: float = SECONDS
+    cell_seconds: float = CELL_SECONDS
     assignments: Mapping[str, Mapping[str, Points]] = field(default_factory=dict)
     capstones: Mapping[str, Capstone] = field(default_factory=dict)
 
@@ -91,7 +93,7 @@ class Course:
 
 def template(table: Mapping[str, Chapter]) -> str:
     """The first course.toml: every chapter with exercises, points from the table, a fresh random secret."""
-    lines = [HEAD.format(secret=secrets.token_hex(24))]
+    lines = [HEAD.format(secret=secrets.token_hex(24), check_seconds=SECONDS, cell_seconds=CELL_SECONDS)]
     for chapter in table.values():
         lines.append(f"[assignments.{chapter.name}]   # {chapter.title}")
         lines += [

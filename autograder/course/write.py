@@ -3,15 +3,18 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from autograder import kept
 from autograder.course import assignment, leaks
-from autograder.course.config import Course, read, write_template
+from autograder.course.config import CELL_SECONDS, Course, read, write_template
+from autograder.limits import SECONDS
 from autograder.strip import ROOT, build_reference
 from autograder.table import chapters
 
@@ -21,6 +24,7 @@ BOTH = '''\
 """Hidden checks: the book's, then the instructor's own."""
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 for _part in ("book", "own"):
     _path = Path(__file__).parent / _part / Path(__file__).name
@@ -186,14 +190,22 @@ def _write_settings(out: Path, place: Path, course: Course) -> None:
     table = chapters()
     exact = {name: [f"gptlib/{table[name].module}.py"] for name in course.assignments}
     text = (TEMPLATE / "nbgrader_config.py").read_text(encoding="utf-8")
-    literal = json.dumps(exact, indent=4) + "\n"
-    text = text.replace("EXCLUDE_OVERWRITING  # type: ignore[name-defined]  # noqa: F821\n", literal)
-    _put(out / "nbgrader_config.py", text.encode())
+    values = {"EXCLUDE_OVERWRITING": exact, "CHECK_SECONDS": SECONDS, "CELL_SECONDS": CELL_SECONDS}
+    _put(out / "nbgrader_config.py", _filled_in(text, values).encode())
     _put(out / "private" / "grading.py", (TEMPLATE / "grading.py").read_bytes())
     (out / "private").chmod(0o700)
     if not (exchange := out / course.exchange).exists() and exchange.parent == out:
         exchange.mkdir()
         exchange.chmod(0o777)
+
+
+def _filled_in(text: str, values: Mapping[str, Any]) -> str:
+    """The template of a Python file with a literal for each of its unknown names, and no note about these."""
+    for name, value in values.items():
+        line = re.compile(rf"^(.*)\b{name}\b(.*?)  # type: ignore\[name-defined\]  # noqa: F821$", re.M)
+        literal = json.dumps(value, indent=4)
+        text = line.sub(lambda m, literal=literal: f"{m[1]}{literal}{m[2]}", text)  # type: ignore[misc]
+    return text
 
 
 def _write_source(out: Path, made: Mapping[str, Mapping[str, bytes]]) -> list[Path]:

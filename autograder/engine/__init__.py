@@ -12,18 +12,24 @@ The pipeline, one file a step:
     judge     a child under limits, seen from the trusted side
     archive   the wanted files of a zip or tar file, without unpacking it
     collect   `python -m autograder collect`: archives become submissions, with receipts
-    intake    a submission's allowed files and a rebuilt notebook, without running code
+    intake    a submission's allowed files, without running code
+    rebuild   a learner's notebook: the assignment's own, with the answers in it
     seen      when a submission was first seen, by our own clock
     verdicts  their names, and how they are written: whole or not at all
     question  one grade cell: the ordinary checks on a proxy, and what they say
     records   one immutable verdict a question, named by all that it depends on
     work      one worker: questions after each other, with a warm zygote
-    crew      several workers, here or on a Dask cluster; any of them may be killed
-    seam      nbgrader's converters and gradebook, without what they do again for every learner
-    commit    a single writer enters verdicts through nbgrader's own converter
+    pool      several workers, here or on a Dask cluster; any of them may be killed
+    nbgrader_steps  nbgrader with the course's settings, without what it does again for every learner
+    notebook  the notebook that is entered, with verdicts in its outputs
+    given_files  what an assignment's folder adds to every graded submission
+    gradebook  a learner's grades as rows of nbgrader's gradebook, in one transaction
+    commit    a single writer enters verdicts
     feedback  pages from what was entered, without live scripts
-    capstone  `python -m autograder capstone`: weights instead of code, measured on hidden text
-    grading   `python -m autograder grade`: all of it in order
+    run       one run over one assignment: take in, grade, enter, count
+    chapter   how a chapter is graded: questions in a sandbox
+    capstone  how a capstone is graded: weights, measured on hidden text
+    grading   `python -m autograder grade` and `capstone`: all of it in order
     doctor    `python -m autograder doctor`: what this machine can do
 """
 import sys

@@ -1,10 +1,11 @@
-"""`python -m autograder capstone COURSE ASSIGNMENT`: measure handed-in weights on hidden text, enter points.
+"""How a capstone is graded: a model's handed-in weights are measured on hidden text.
 
 No learner's code runs. Their files are read by `gptlib.capstone.hand_in`, which checks every byte's place before it is
 used; the model that computes is the course's own. What was measured is recorded, and a second run measures nothing
 again.
 """
 import collections
+import functools
 import hashlib
 import hmac
 import importlib
@@ -13,37 +14,20 @@ import math
 import random
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autograder.capstone import HANDED_IN, Capstone, is_loss
-from autograder.course import command
 from autograder.course.config import Course
-from autograder.engine import intake
-from autograder.engine.collect import on_roster
-from autograder.engine.commit import Committer, alone
-from autograder.engine.verdicts import GRADED, HUMAN, REJECTED, RETRY, ZERO, write
+from autograder.engine import intake, rebuild
+from autograder.engine.run import Cells
+from autograder.engine.verdicts import GRADED, HUMAN, RETRY, ZERO, write
 from autograder.strip import build_reference
 
 PIECES, LENGTH = 8, 2000  # of hidden text, in characters
 CLAIM = 1.15  # how many times its claim a model may need on hidden text before that is said
-NEVER_RUN = "This cell was not run."
-
-
-def main(argv: list[str]) -> int:
-    """Grade the weights of a capstone on hidden text, and enter the points into nbgrader's gradebook."""
-    parser = command.parser("capstone", main.__doc__, "13_capstone_gpt")
-    parser.add_argument("--student", help="grade only this learner")
-    options = parser.parse_args(argv)
-    course = options.course
-    try:
-        settings = command.settings(course, options.assignment, "capstone")
-        run = Run(course, settings, settings.capstones[options.assignment])
-    except (OSError, ValueError) as error:
-        print(f"Nothing was graded: {error}")
-        return 2
-    with alone(course):
-        return run.go(options.student)
 
 
 def modules() -> Any:
@@ -161,78 +145,105 @@ def verdict(name: str, message: str, text: list[str] | None = None, points: floa
     return {"verdict": name, "message": message, "text": "\n".join(text or []), "points": points}
 
 
-class Run:
-    """One run over one capstone."""
+@dataclass(frozen=True)
+class Handed(intake.Job):
+    """A submission of weights: where they lie, and the SHA-256 of them."""
 
-    def __init__(self, course: Path, settings: Course, capstone: Capstone) -> None:
-        self.course, self.settings, self.capstone = course, settings, capstone
-        path = course / "source" / capstone.name / f"{capstone.name}.ipynb"
-        if not path.is_file():
-            raise ValueError(f"there is no {path}: write the course, and run nbgrader generate_assignment")
-        self.template = json.loads(path.read_text("utf-8"))
-        self.cell = next(c["metadata"]["nbgrader"]["grade_id"] for c in self.template["cells"] if is_loss(c))
+    folder: Path = Path()
+    weights: str = ""
+
+
+class CapstoneGrader:
+    """Grades submissions of one capstone.
+
+    Args:
+        course: the course's folder.
+        capstone: its row of the table, as the course has it.
+        settings: the course's.
+
+    Raises:
+        ValueError: the course's folder has no such assignment.
+    """
+
+    def __init__(self, course: Path, capstone: Capstone, settings: Course) -> None:
+        self.name, self.capstone, self.secret = capstone.name, capstone, settings.secret
+        self.source = intake.Source(course / "source" / capstone.name, capstone.name)
+        self.cell = next(c["metadata"]["nbgrader"]["grade_id"] for c in self.source.template.cells if is_loss(c))
         self.judge = Judge(modules(), capstone, settings.secret)
         self.known = course / "private" / "engine" / "capstones"
 
-    def go(self, only: str | None = None) -> int:
-        """Grade everybody, or one learner; a submission that is refused stops no other."""
-        writer, counts = Committer(self.course, self.capstone.name), collections.Counter[str]()
-        if missing := writer.ready():
-            print(f"Stopped: {missing}")
-            return 2
-        for folder in sorted(self.course.glob(f"submitted/*/{self.capstone.name}")):
-            learner = folder.parent.name
-            if only and learner != only:
-                continue
-            try:
-                if not on_roster(self.course, learner):
-                    raise intake.Rejected("this name is not a plain one or not on the course's roster (roster.txt)")
-                found = intake.listing(folder)
-            except intake.Rejected as error:
-                counts[REJECTED] += 1
-                print(f"REJECTED {learner!r:.80}: {error}")
-                continue
-            row, files, notices = self.one(folder, found)
-            points = f"{row['points']:g} of {self.capstone.loss:g} points; "
-            said = row["message"] or points + row["text"].splitlines()[1]
-            print(f"{row['verdict']} {learner}: {said}", flush=True)
-            result = {"cells": {self.cell: row}, "notices": notices, "missing": NEVER_RUN}
-            entered = writer.try_to_enter(learner, result, files)
-            counts[row["verdict"] if entered else RETRY] += 1
-        print("  ".join(f"{counts[name]} {name}" for name in sorted(counts)) or "There is nothing to grade.")
-        return 1 if counts[RETRY] else 0
-
-    def one(self, folder: Path, found: list[str]) -> tuple[dict[str, Any], dict[str, bytes], list[str]]:
-        """Take one submission in and judge its weights."""
-        name, notices = f"{self.capstone.name}.ipynb", list[str]()
-        files, came = dict[str, bytes](), list[dict[str, Any]]()
+    def take(self, learner: str, folder: Path) -> Handed:
+        """Take one submission in; weights stay where they are, and a notebook that cannot be read stops nothing."""
+        intake.check_name(learner)
+        found, notices, came = intake.listing(folder), list[str](), list[dict[str, Any]]()
+        get = functools.partial(intake.read, folder)
+        taken, places = intake.choose(found, get, {"time": "timestamp.txt"}, notices)
         try:
-            if (place := intake.place(name, found, notices)) is not None:
-                came = intake.cells_of(intake.read(folder, place, intake.MAX_NOTEBOOK))
+            book, place = intake.choose(found, get, {"notebook": f"{self.name}.ipynb"}, notices)
+            places += place
+            if book:
+                came = intake.cells_of(book["notebook"])
+                taken |= book
             else:
-                notices.append(f"No {name} came, so there are no written answers.")
-            if "timestamp.txt" in found:
-                stamp = intake.timestamp(intake.read(folder, "timestamp.txt", intake.MAX_FILE), notices)
-                files |= {"timestamp.txt": stamp.encode()} if stamp else {}
+                notices.append(f"No {self.name}.ipynb came, so there are no written answers.")
         except intake.Rejected as error:
             notices.append(f"The notebook was not taken: {error}")
-        return self.recorded(folder), {name: intake.written(intake.rebuilt(self.template, came)), **files}, notices
+        intake.say_dropped(set(found) - {*places, *HANDED_IN, f"{self.name}.ipynb"}, notices)
+        weights = self.weights_of(folder)
+        receipt = intake.receipt(taken | {"weights": weights.encode()})
+        stamp = intake.timestamp(taken.get("time", b""), notices)
+        book = rebuild.rebuilt(self.source.template, came)
+        return Handed(learner, {}, (), book, receipt, stamp, notices, folder, weights)
 
-    def recorded(self, folder: Path) -> dict[str, Any]:
-        """Judge, unless these very files were judged before under the same settings."""
-        digest = hashlib.sha256(repr((self.settings.secret, self.capstone)).encode())
+    def weights_of(self, folder: Path) -> str:
+        """The SHA-256 of the files that are handed in, as far as they are ordinary and not too large to be read."""
+        digest = hashlib.sha256()
         for name in HANDED_IN:
             path = folder / name
             ordinary = path.is_file() and not path.is_symlink()
             small = ordinary and path.stat().st_size <= self.capstone.most_mb * 2**20
-            digest.update(path.read_bytes() if small else f"{name} {ordinary}".encode())
+            digest.update(f"{name} {ordinary}".encode())
+            if small:
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def grade(self, jobs: Iterable[intake.Job], most: int, anew: bool) -> Iterator[tuple[intake.Job, Cells]]:
+        """Measure weights one after the other, unless these very files were measured before under the same settings."""
+        for job in jobs:
+            assert isinstance(job, Handed)
+            place = self.known / f"{self.key_of(job)}.json"
+            if place.exists():
+                row = json.loads(place.read_text("utf-8"))
+            else:
+                row = self.judged(job.folder, place) if anew else verdict(RETRY, "")
+            yield job, {self.cell: row}
+
+    def judged(self, folder: Path, place: Path) -> dict[str, Any]:
+        """Judge, and record the verdict; what this machine fails at is none."""
+        try:
+            row = self.judge.judge(folder)
+        except Exception as error:
+            print(f"{folder}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            return verdict(RETRY, "")
+        write(place, row)
+        return row
+
+    def key_of(self, job: Handed) -> str:
+        """The SHA-256 of all that a measurement depends on."""
+        digest = hashlib.sha256(repr((self.secret, self.capstone, job.weights)).encode())
         for row in self.capstone.texts.values():
             digest.update(row.file.read_bytes())
         for path in (*sorted((build_reference() / "gptlib").rglob("*.py")), Path(__file__)):
             digest.update(path.read_bytes())
-        place = self.known / f"{digest.hexdigest()}.json"
-        if place.exists():
-            return json.loads(place.read_text("utf-8"))
-        found = self.judge.judge(folder)
-        write(place, found)
-        return found
+        return digest.hexdigest()
+
+    def files(self, job: intake.Job) -> dict[str, bytes]:
+        """Nothing: weights are large, and lie in submitted/."""
+        return {}
+
+    def line(self, job: intake.Job, cells: Cells) -> str:
+        """What was measured, or why nothing was."""
+        row = cells[self.cell]
+        points = f"{row['points']:g} of {self.capstone.loss:g} points; "
+        return f"{row['verdict']} {job.learner}: {row['message'] or points + row['text'].splitlines()[1]}"

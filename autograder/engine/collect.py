@@ -42,17 +42,17 @@ def main(argv: list[str]) -> int:
         names = dict(read_names(options.names)) if options.names else {}
         now = received(options.received)
         places = options.archives or ([] if options.lms else [course / "downloaded" / options.assignment / "archive"])
-        desk = Desk(course, chapters()[options.assignment], names, now)
+        collector = Collector(course, chapters()[options.assignment], names, now)
         for place in places:
             for path in sorted(place.iterdir(), key=changed) if place.is_dir() else [place]:
                 if stat.S_ISREG(path.lstat().st_mode) and not path.name.startswith("."):
-                    desk.take_file(path)
+                    collector.take_file(path)
         for place in options.lms:
-            desk.take_download(place)
+            collector.take_download(place)
     except (OSError, ValueError) as error:
         print(f"Stopped: {error}")
         return 2
-    print("  ".join(f"{n} {what}" for what, n in sorted(desk.counts.items())) or "There is nothing to take in.")
+    print("  ".join(f"{n} {what}" for what, n in sorted(collector.counts.items())) or "There is nothing to take in.")
     return 0
 
 
@@ -101,7 +101,7 @@ def on_roster(course: Path, learner: str) -> bool:
     return not roster.exists() or learner in roster.read_text("utf-8").split()
 
 
-class Desk:
+class Collector:
     """Where archives are handed in: one after the other, and a bad one stops no other."""
 
     def __init__(self, course: Path, chapter: Chapter, names: dict[str, str], now: str) -> None:

@@ -1,88 +1,33 @@
-"""Enter verdicts into nbgrader by its own converter: one writer, and the same result however often it is run."""
+"""Enter what was found into nbgrader: one writer, and the same result however often it is run."""
 import contextlib
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbconvert.preprocessors import ClearMetadataPreprocessor
+from nbformat import NotebookNode
 from nbgrader import utils
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import MissingEntry
+from nbgrader.converters import Autograde
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import (
-    AssignLatePenalties,
-    LimitOutput,
-    NbGraderPreprocessor,
-    OverwriteCells,
-    OverwriteKernelspec,
-    SaveAutoGrades,
-)
+from nbgrader.preprocessors import AssignLatePenalties
 from sqlalchemy.exc import SQLAlchemyError
-from traitlets import Unicode
-from traitlets.config import Config, PyFileConfigLoader
 
-from autograder.engine.seam import Entered, Kept, OnePass, swapped
-from autograder.engine.verdicts import HUMAN, write
+from autograder.engine.given_files import GivenFiles
+from autograder.engine.gradebook import AssignmentGrades, Entry
+from autograder.engine.nbgrader_steps import configuration, swapped
+from autograder.engine.notebook import EnteredNotebook
+from autograder.engine.rebuild import Template
+from autograder.engine.verdicts import write
 
-CLEAN, RESULTS, DONE = "private/engine/submitted", "private/engine/results", "private/engine/entered"
-
-
-class EnterVerdicts(NbGraderPreprocessor):
-    """Write what the engine found into the outputs of grade cells, from which nbgrader takes points and feedback."""
-
-    results = Unicode("", help="The folder with results: ASSIGNMENT/LEARNER.json").tag(config=True)
-
-    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        """Fill in the outputs of one notebook."""
-        names = resources["nbgrader"]
-        path = Path(self.results) / names["assignment"] / f"{names['student']}.json"
-        found = json.loads(path.read_text("utf-8"))
-        resources["verdicts"] = found["cells"]
-        notices = found["notices"]
-        for cell in nb.cells:
-            name = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if not utils.is_grade(cell) or utils.is_solution(cell) or cell.cell_type != "code":
-                continue  # what a person grades stays as it came
-            row = found["cells"].get(name, {"text": "", "message": found["missing"]})
-            cell.outputs = outputs(row, notices)
-            notices = []
-        return nb, resources
-
-
-def outputs(row: dict[str, Any], notices: list[str]) -> list[Any]:
-    """The outputs of a grade cell, plain text only; an error output is what takes the points away."""
-    text = "".join(f"Note: {line}\n" for line in notices) + row["text"]
-    found: list[dict[str, Any]] = [{"output_type": "stream", "name": "stdout", "text": text + "\n"}] if text else []
-    if row.get("points") is not None and not row["message"]:  # a part of the cell's points, by nbgrader's own rule
-        shown = {"text/plain": str(float(row["points"]))}
-        found.append({"output_type": "execute_result", "data": shown, "metadata": {}, "execution_count": 1})
-    if row["message"]:
-        lines = row["message"].split("\n")
-        failed = {"ename": "CheckFailed", "evalue": lines[0], "traceback": [row["message"]]}
-        found.append({"output_type": "error"} | failed)
-    return [nbformat.from_dict(one) for one in found]
-
-
-class SaveVerdicts(SaveAutoGrades):
-    """Save points as nbgrader does; leave to a person what the engine could not decide."""
-
-    def preprocess_cell(self, cell: Any, resources: Any, cell_index: int) -> tuple[Any, Any]:
-        """Save one cell."""
-        cell, resources = super().preprocess_cell(cell, resources, cell_index)
-        name = cell.metadata.get("nbgrader", {}).get("grade_id")
-        if resources["verdicts"].get(name, {}).get("verdict") == HUMAN:
-            grade = self.gradebook.find_grade(name, self.notebook_id, self.assignment_id, self.student_id)
-            grade.auto_score, grade.needs_manual_grade = None, True
-            self.gradebook.db.commit()
-        return cell, resources
+RESULTS, DONE, GIVEN = "private/engine/results", "private/engine/entered", "private/engine/given"
 
 
 class NotEntered(Exception):
@@ -98,16 +43,8 @@ class NotEntered(Exception):
         self.soon = soon
 
 
-def address(db: str) -> str:
-    """The address of a database as SQLAlchemy wants it: PostgreSQL is spoken to by psycopg 3."""
-    for short in ("postgres://", "postgresql://"):
-        if db.startswith(short):
-            return "postgresql+psycopg://" + db.removeprefix(short)
-    return db
-
-
 @contextlib.contextmanager
-def alone(course: Path) -> Iterator[None]:
+def only_writer(course: Path) -> Iterator[None]:
     """Be the only one that writes a course's gradebook; wait for another to end."""
     place = course / "private" / "engine" / "writer.lock"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -125,78 +62,91 @@ def alone(course: Path) -> Iterator[None]:
         yield
 
 
-def configuration(course: Path, db: str = "") -> Config:
-    """The course's nbgrader configuration, with the engine's steps in the place of a kernel.
+@dataclass(frozen=True)
+class Graded:
+    """What is entered for one learner.
 
     Args:
-        course: the course's folder.
-        db: the address of the gradebook, if it is not the one of the course's configuration.
+        learner: whose it is.
+        result: verdicts by grade cell, and notices.
+        book: the rebuilt notebook.
+        files: the learner's own files that are kept with it, by path.
     """
-    before = dict(os.environ)
-    config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
-    os.environ.clear()  # what it sets is for nbgrader's kernels; no code runs in one here
-    os.environ.update(before)
-    config.CourseDirectory.root = str(course)
-    if db:
-        config.CourseDirectory.db_url = address(db)
-    config.Autograde.sanitize_preprocessors = [
-        OverwriteKernelspec, OverwriteCells, EnterVerdicts, ClearMetadataPreprocessor, LimitOutput, SaveVerdicts,
-        AssignLatePenalties,
-    ]  # fmt: skip
-    config.EnterVerdicts.results = str(course / RESULTS)
-    return config
+
+    learner: str
+    result: Mapping[str, Any]
+    book: Mapping[str, Any]
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Committer:
-    """The single writer of a course's gradebook."""
+    """The single writer of the grades of a course's assignment.
 
-    def __init__(self, course: Path, assignment: str, db: str = "") -> None:
-        self.course, self.assignment = course, assignment
-        self.config, self.elsewhere = configuration(course, db), bool(db)
-        self.coursedir = CourseDirectory(config=self.config)
+    Args:
+        course: the course's folder.
+        assignment: its name.
+        template: its notebook.
+        db: the address of the gradebook, if it is not the one of the course's configuration.
+    """
+
+    def __init__(self, course: Path, assignment: str, template: Template, db: str = "") -> None:
+        self.course, self.assignment, self.template, self.elsewhere = course, assignment, template, bool(db)
+        self.said = FirstLines()
+        log = logging.getLogger("autograder.engine")
+        log.handlers, log.propagate = [self.said], False
+        log.setLevel(logging.ERROR)
+        config = configuration(course, db)
+        self.coursedir = CourseDirectory(config=config)
+        self.app = Autograde(coursedir=self.coursedir, config=config)
+        self.app.log = log
         self.gradebook = hashlib.sha256(str(self.coursedir.db_url).encode()).hexdigest()[:16]
-        self.kept = Kept()
+        self.notebook: EnteredNotebook | None = None
+        self.grades: AssignmentGrades | None = None
+        self.given = GivenFiles(self.app, assignment, course / GIVEN)
         self.pauses = [1, 2, 4, 8, 16, 32]  # seconds to wait for a database in this whole run
 
     def ready(self) -> str:
         """What must be done before any grade can be entered, or nothing; a database that does not answer may yet."""
-        with contextlib.suppress(SQLAlchemyError, OSError), Gradebook(self.coursedir.db_url) as book:
+        with contextlib.suppress(SQLAlchemyError, OSError):
             try:
-                book.find_assignment(self.assignment)
-            except MissingEntry:
+                self.open()
+            except MissingEntry as error:
+                what = "assignment" if self.grades is None else f"{error} of assignment"
                 where = f" --db {self.coursedir.db_url}" if self.elsewhere else ""
-                return (f"the gradebook has no assignment {self.assignment}. Run `nbgrader generate_assignment "
+                return (f"the gradebook has no {what} {self.assignment}. Run `nbgrader generate_assignment "
                         f"{self.assignment}{where}` in {self.course} first")  # fmt: skip
         return ""
 
-    def enter(self, learner: str, result: dict[str, Any], files: dict[str, bytes]) -> bool:
-        """Enter one learner's verdicts, unless exactly these were entered before; say whether it was done.
+    def open(self) -> tuple[EnteredNotebook, AssignmentGrades]:
+        """Read what all learners of the assignment share, once."""
+        if self.notebook is None or self.grades is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # nbgrader's own, about its database sessions
+                url, course_id = self.coursedir.db_url, self.coursedir.course_id
+                self.grades = AssignmentGrades(url, course_id, self.assignment)
+                self.notebook = EnteredNotebook(self.template, self.app, self.resources(""))
+        return self.notebook, self.grades
 
-        Args:
-            learner: whose they are.
-            result: verdicts by grade cell, and notices.
-            files: the clean submission.
+    def resources(self, learner: str) -> dict[str, Any]:
+        """What nbgrader's steps want to know."""
+        return {"nbgrader": {"assignment": self.assignment, "notebook": self.assignment, "student": learner,
+                             "db_url": self.coursedir.db_url}}  # fmt: skip
+
+    def enter(self, graded: Graded) -> bool:
+        """Enter one learner's verdicts, unless exactly these were entered before; say whether it was done.
 
         Raises:
             NotEntered: the gradebook cannot be written.
         """
-        goal = self.course / CLEAN / learner / self.assignment
-        own = {k: v.decode("latin-1") for k, v in files.items()}
-        text = json.dumps([result, own, self.gradebook], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        learner, digest = graded.learner, self.digest(graded)
         mark = self.course / DONE / self.assignment / f"{learner}.json"
-        shown = self.course / "autograded" / learner / self.assignment
-        if mark.exists() and json.loads(mark.read_text("utf-8")) == digest and shown.is_dir():
+        if mark.exists() and json.loads(mark.read_text("utf-8")) == digest and self.place(learner).is_dir():
             return False
         mark.unlink(missing_ok=True)
-        shutil.rmtree(goal, ignore_errors=True)
-        for name, data in files.items():
-            (goal / name).parent.mkdir(parents=True, exist_ok=True)
-            (goal / name).write_bytes(data)
-        write(self.course / RESULTS / self.assignment / f"{learner}.json", result)
+        write(self.course / RESULTS / self.assignment / f"{learner}.json", graded.result)
         while True:
             try:
-                self.convert(learner)
+                self.enter_once(graded)
                 break
             except NotEntered as error:
                 if not (error.soon and self.pauses):
@@ -205,40 +155,63 @@ class Committer:
         write(mark, digest)
         return True
 
-    def try_to_enter(self, learner: str, result: dict[str, Any], files: dict[str, bytes]) -> bool:
+    def digest(self, graded: Graded) -> str:
+        """The SHA-256 of all that is entered for a learner."""
+        texts = {name: data.decode("latin-1") for name, data in graded.files.items()}
+        own = self.template.others(graded.book)
+        text = json.dumps([graded.result, own, texts, self.template.digest, self.gradebook], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def try_to_enter(self, graded: Graded) -> bool:
         """Enter one learner's verdicts; where that is not possible say so, for it can be run again."""
         try:
-            self.enter(learner, result, files)
+            self.enter(graded)
         except NotEntered as error:
-            print(f"RETRY {learner}: the gradebook could not be written ({error}); run the same command again")
+            print(f"RETRY {graded.learner}: the gradebook could not be written ({error}); run the same command again")
             return False
         return True
 
-    def convert(self, learner: str) -> None:
-        """Let nbgrader's converter enter what lies ready of a learner."""
-        heard = Heard()
-        log = logging.getLogger("autograder.engine")
-        log.handlers, log.propagate = [heard], False
-        log.setLevel(logging.ERROR)
-        with self.kept.used(), swapped(
-            self.coursedir, submitted_directory=CLEAN, assignment_id=self.assignment, student_id=learner
-        ):
-            here = os.getcwd()
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # nbgrader's own, about its database sessions
-                    app = OnePass(coursedir=self.coursedir, config=self.config)
-                    app.force, app.log, app.exporter_class = True, log, Entered
-                    app.start()
-            except (NbGraderException, SystemExit, SQLAlchemyError, OSError) as error:
-                self.kept.close()
-                said = " ".join(" ".join(heard.lines or [f"{error}"]).split())[:300]
-                raise NotEntered(said, isinstance(error, SQLAlchemyError) or "database" in said) from error
-            finally:
-                os.chdir(here)
+    def place(self, learner: str) -> Path:
+        """The folder in autograded/."""
+        course = self.coursedir
+        return Path(course.format_path(course.autograded_directory, learner, self.assignment))
+
+    def enter_once(self, graded: Graded) -> None:
+        """Write a learner's folder, and the rows of the gradebook."""
+        place = self.place(graded.learner)
+        self.said.lines.clear()
+        try:
+            with swapped(self.coursedir, assignment_id=self.assignment, student_id=graded.learner):
+                self.app.notebooks = [str(place / f"{self.assignment}.ipynb")]
+                self.app.run_pre_convert_hook()
+                self.fill(place, graded)
+                self.app.run_post_convert_hook()
+        except (NbGraderException, SystemExit, SQLAlchemyError, OSError) as error:
+            shutil.rmtree(place, ignore_errors=True)
+            self.close()
+            why = " ".join(" ".join(self.said.lines or [f"{error}"]).split())[:300]
+            raise NotEntered(why, isinstance(error, SQLAlchemyError) or "database" in why) from error
+
+    def fill(self, place: Path, graded: Graded) -> None:
+        """Write the files, then the rows, then the penalty of a submission that may be late."""
+        notebook, grades = self.open()
+        filled = notebook.filled(graded.book, graded.result)
+        self.given.put(place, {**graded.files, f"{self.assignment}.ipynb": filled.text.encode()})
+        stamp = graded.files.get("timestamp.txt")
+        when = utils.parse_utc(stamp.decode()) if stamp else None
+        entry = Entry(graded.learner, when, filled.scores, filled.comments)
+        grades.enter(entry, self.assignment, self.app.create_student)
+        if grades.has_due_date:
+            AssignLatePenalties(parent=self.app)(NotebookNode(cells=[]), self.resources(graded.learner))
+
+    def close(self) -> None:
+        """Close all connections; what is read next looks at the database anew."""
+        if self.grades is not None:
+            self.grades.close()
+        self.grades = self.notebook = None
 
 
-class Heard(logging.Handler):
+class FirstLines(logging.Handler):
     """Keeps the first lines of what a logger is told."""
 
     def __init__(self) -> None:

@@ -6,8 +6,8 @@ import shutil
 import sys
 
 from autograder.engine import confine, groups
-from autograder.engine.judge import Ended, Session
-from autograder.engine.sandbox import MEANING, TIERS, Gone, Limits, Refused, Zygote
+from autograder.engine.judge import ChildEnded, Session
+from autograder.engine.sandbox import MEANING, TIERS, EngineFailed, Limits, Refused, Zygote
 
 PROBE = {"gptlib/__init__.py": "", "gptlib/probe.py": '''
 import os, socket
@@ -43,7 +43,7 @@ def probe(tier: str) -> str:
             seen = session.exercise()
         finally:
             session.close()
-    except (Ended, Gone, Exception) as error:
+    except (ChildEnded, EngineFailed, Exception) as error:
         return f"a child does not run: {error}"
     finally:
         zygote.close()

@@ -1,27 +1,30 @@
 """Feedback pages by nbgrader's own converter, from what the engine entered; no script of any page can run."""
-import functools
+import json
 import logging
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import pass_context
+import nbformat
 from latex2mathml.converter import convert
 from nbconvert.exporters import HTMLExporter, TemplateExporter, html
 from nbconvert.filters.highlight import Highlight2HTML
 from nbconvert.filters.markdown_mistune import IPythonRenderer
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import GetGrades
 
 from autograder.course import command
-from autograder.engine.commit import configuration
-from autograder.engine.seam import Kept, PagesOnly, swapped
+from autograder.engine.nbgrader_steps import GetGradesAtOnce, KeptLookups, PagesOnly, configuration, swapped
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 IMAGE = re.compile(r"<img(?![^>]*\balt=)")
 TAG = re.compile(r"\\tag\{([\w.]+)\}")
 META = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+CELLS = """{{% extends "{}" %}}
+{{%- block any_cell scoped -%}}{{{{ resources.once(cell, super) }}}}{{%- endblock any_cell -%}}"""  # of Jinja
 KEPT = 2000  # rendered cells; a chapter has about a hundred, and learners' own come and go
 
 
@@ -51,27 +54,36 @@ def mathml(tex: str, display: Literal["inline", "block"]) -> str:
     return "".join(f'<span style="float: right">({number})</span>' for number in numbers) + formula
 
 
+class ReadForThis(nbformat.NotebookNode):
+    """A notebook that nobody else holds, so that a converter which copies it gets this one."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ReadForThis":
+        return self
+
+
 class Pages(HTMLExporter):
     """nbgrader's pages. What many learners share, which is nearly all of a notebook, is rendered once."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.rendered: dict[tuple, str] = {}
+        self.rendered: dict[str, str] = {}
+        self.lexer: str | None = None
+        self.raw_template = CELLS.format(self.template_file)
 
-    def once(self, key: tuple, render: Any) -> str:
-        """What was rendered before for this key, or now."""
+    def once(self, cell: Any, render: Callable[[], str]) -> str:
+        """A cell as it was rendered before, or now: a page shows nothing in it but what it holds."""
+        key = json.dumps(cell, sort_keys=True)
         if key not in self.rendered:
             if len(self.rendered) >= KEPT:
                 self.rendered.clear()
             self.rendered[key] = render()
         return self.rendered[key]
 
-    @pass_context
-    def markdown2html(self, context: Any, source: str) -> str:
-        """Markdown as HTML."""
-        render = functools.partial(super().markdown2html, context, source)
-        attached = context.get("cell", {}).get("attachments")
-        return render() if attached else self.once(("markdown", source), render)
+    def from_file(  # type: ignore[override]
+        self, file_stream: Any, resources: Any = None, **kwargs: Any
+    ) -> tuple[str, Any]:
+        """Read a notebook that nbgrader or the engine wrote, and make its page."""
+        return self.from_notebook_node(ReadForThis(nbformat.v4.reads(file_stream.read())), resources, **kwargs)
 
     def from_notebook_node(  # type: ignore[override]
         self, nb: Any, resources: Any = None, **kwargs: Any
@@ -79,15 +91,12 @@ class Pages(HTMLExporter):
         """A page; nbconvert would parse it once more to give images a text, which needs no parser."""
         resources = self._init_resources(resources)
         language = nb.metadata.get("language_info", {})
-        highlight = Highlight2HTML(
-            pygments_lexer=language.get("pygments_lexer", language.get("name", None)), parent=self
-        )
-
-        def highlighted(source: str, language: str | None = None, metadata: Any = None) -> str:
-            key = ("code", highlight.pygments_lexer, source, language, repr(metadata))
-            return self.once(key, lambda: highlight(source, language, metadata))
-
-        self.register_filter("highlight_code", highlighted)
+        lexer = language.get("pygments_lexer", language.get("name", None))
+        if self.lexer != lexer:
+            self.lexer = lexer
+            self.rendered.clear()
+        self.register_filter("highlight_code", Highlight2HTML(pygments_lexer=lexer, parent=self))
+        resources["once"] = self.once
         types = WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources)
         self.register_filter("filter_data_type", types)
         page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **kwargs)
@@ -117,10 +126,11 @@ def write(course: Path, assignment: str, db: str = "") -> int:
     config = configuration(course, db)
     coursedir = CourseDirectory(config=config)
     here = os.getcwd()
-    kept = Kept()
+    kept = KeptLookups()
     with kept.used(), swapped(coursedir, assignment_id=assignment), swapped(html, IPythonRenderer=Formulas):
         app = PagesOnly(coursedir=coursedir, config=config)
         app.exporter_class = Pages
+        app.preprocessors = [GetGradesAtOnce if step is GetGrades else step for step in app.preprocessors]
         app.force, app.log = True, logging.getLogger("autograder.engine")
         try:
             app.start()

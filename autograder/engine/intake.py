@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autograder.engine.rebuild import Template, rebuilt, source_of
+
 MAX_FILES, MAX_DEPTH, MAX_NOTEBOOK, MAX_FILE, MAX_CELLS = 2000, 6, 20 << 20, 1 << 20, 2000
-MAX_OWN = 100_000
 LEARNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 IMPLEMENT = re.compile(r"\s*%%implement[ \t]+([\w.]+)[^\n]*\n")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?( ?[A-Za-z/_+-]{1,32}| ?[+-]\d\d:?\d\d)?")
-OWN_CELLS = "## Cells that the learner added\n\nThey are shown as they came and were not run."
 
 
 class Rejected(Exception):
@@ -40,19 +40,35 @@ class Job:
     notices: list[str] = field(default_factory=list)
 
 
+class Source:
+    """An assignment's folder in source/, read once for all its submissions.
+
+    Raises:
+        ValueError: there is none.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        path = folder / f"{name}.ipynb"
+        if not path.is_file():
+            raise ValueError(f"there is no {path}: write the course, and run nbgrader generate_assignment")
+        self.folder, self.name = folder, name
+        self.template = Template(json.loads(path.read_text("utf-8")))
+        self.files = frozenset(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
+        self.given = given(folder)
+
+
 def wanted(chapter: str, module: str) -> dict[str, str]:
     """The files of a submission that are taken, by what they are."""
     return {"notebook": f"{chapter}.ipynb", "module": f"gptlib/{module}.py", "time": "timestamp.txt"}
 
 
-def take(learner: str, folder: Path, source: Path, chapter: str, module: str) -> Job:
+def take(learner: str, folder: Path, source: Source, module: str) -> Job:
     """Take one submission in.
 
     Args:
         learner: the name of its folder in submitted/.
         folder: where it lies.
-        source: the assignment's folder in source/.
-        chapter: the name of its notebook, without .ipynb.
+        source: the assignment.
         module: the module whose file learners edit.
 
     Raises:
@@ -60,24 +76,30 @@ def take(learner: str, folder: Path, source: Path, chapter: str, module: str) ->
     """
     check_name(learner)
     found, notices = listing(folder), list[str]()
-    names = wanted(chapter, module)
-    taken, places = choose(found, lambda name, most: read(folder, name, most), names, notices)
+    names = wanted(source.name, module)
+    taken, places = choose(found, functools.partial(read, folder), names, notices)
     if "notebook" not in taken and "module" not in taken:
-        raise Rejected(f"Neither {chapter}.ipynb nor gptlib/{module}.py came. Send the folder of the assignment again.")
+        neither = f"Neither {names['notebook']} nor {names['module']} came."
+        raise Rejected(f"{neither} Send the folder of the assignment again.")
     if "notebook" not in taken:
-        notices.append(f"No {chapter}.ipynb came; only gptlib/{module}.py was graded.")
-    files = {name: text for name, text in given(source).items() if name != names["module"]}
+        notices.append(f"No {names['notebook']} came; only {names['module']} was graded.")
+    files = {name: text for name, text in source.given.items() if name != names["module"]}
     if "module" in taken:
         files[names["module"]] = taken["module"].decode("utf-8", "surrogateescape")
     came = cells_of(taken["notebook"]) if "notebook" in taken else []
-    notebook = rebuilt(json.loads((source / f"{chapter}.ipynb").read_text("utf-8")), came)
-    say_dropped(set(found) - set(places) - {p.relative_to(source).as_posix() for p in source.rglob("*")}, notices)
+    notebook = rebuilt(source.template, came)
+    say_dropped(set(found) - set(places) - source.files, notices)
+    time = timestamp(taken.get("time", b""), notices)
+    implement = tuple((m[1], text[m.end() :]) for text in map(source_of, came) if (m := IMPLEMENT.match(text)))
+    return Job(learner, files, implement, notebook, receipt(taken), time, notices)
+
+
+def receipt(taken: Mapping[str, bytes]) -> str:
+    """The SHA-256 of all that was taken of a submission, by what it is."""
     digest = hashlib.sha256()
     for kind in sorted(taken):
         digest.update(f"{kind} {len(taken[kind])}\n".encode() + taken[kind])
-    time = timestamp(taken.get("time", b""), notices)
-    implement = tuple((m[1], text[m.end() :]) for text in map(source_of, came) if (m := IMPLEMENT.match(text)))
-    return Job(learner, files, implement, notebook, digest.hexdigest(), time, notices)
+    return digest.hexdigest()
 
 
 def choose(
@@ -92,7 +114,7 @@ def choose(
         notices: is told what the learner should know.
     """
     places = {kind: place(name, found, notices) for kind, name in names.items()}
-    if places["notebook"] is None:
+    if "notebook" in names and places["notebook"] is None:
         others = [name for name in found if name.endswith(".ipynb") and "/" not in name]
         if len(others) == 1:
             notices.append(f"The notebook was called {others[0]!r:.100}; it was graded as {names['notebook']}.")
@@ -109,7 +131,6 @@ def say_dropped(dropped: set[str], notices: list[str]) -> None:
         notices.append(f"Not taken, because the assignment has no such file: {shown}.")
 
 
-@functools.lru_cache(maxsize=8)
 def given(source: Path) -> Mapping[str, str]:
     """The course's own files of gptlib, which come with every submission of an assignment."""
     paths = sorted(p for p in source.glob("gptlib/**/*") if p.suffix == ".py" and p.is_file())
@@ -190,66 +211,6 @@ def cells_of(data: bytes) -> list[dict[str, Any]]:
     if len(book["cells"]) > MAX_CELLS:
         raise Rejected(f"The notebook has more than {MAX_CELLS} cells.")
     return [c for c in book["cells"] if isinstance(c, dict) and c.get("cell_type") in ("code", "markdown", "raw")]
-
-
-def source_of(cell: Mapping[str, Any]) -> str:
-    """The text of a cell, whatever was put in its place."""
-    text = cell.get("source", "")
-    if isinstance(text, list):
-        text = "".join(part for part in text if isinstance(part, str))
-    text = text if isinstance(text, str) else ""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _graded(cell: Mapping[str, Any]) -> dict[str, Any]:
-    metadata = cell.get("metadata")
-    found = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def rebuilt(template: dict[str, Any], came: list[dict[str, Any]]) -> dict[str, Any]:
-    """The release's notebook with the learner's answers in it, and the learner's own code cells at its end."""
-    book = {**template, "cells": [dict(cell) for cell in template["cells"]]}
-    answers, known = {}, {source_of(cell).strip() for cell in book["cells"]}
-    for cell in came:
-        name = _graded(cell).get("grade_id")
-        if isinstance(name, str):
-            answers[name] = source_of(cell)  # of duplicates the last one counts
-    for cell in book["cells"]:
-        settings = _graded(cell)
-        if settings.get("solution") and settings.get("grade_id") in answers:
-            text = answers[settings["grade_id"]]
-            if text != cell["source"]:
-                cell["source"] = text[:MAX_OWN] if cell["cell_type"] == "code" else harmless(text)
-        if cell["cell_type"] == "code":
-            cell["outputs"], cell["execution_count"] = [], None
-    ids = {_graded(cell)["grade_id"] for cell in book["cells"] if _graded(cell)}
-    own, room = [], MAX_OWN
-    for cell in came:
-        text, name = source_of(cell), str(_graded(cell).get("grade_id"))
-        if cell["cell_type"] == "code" and text.strip() not in known | {""} and name not in ids:
-            own.append(text[:room])
-            room -= len(own[-1])
-            if room <= 0:
-                break
-    if own:
-        book["cells"].append({"cell_type": "markdown", "id": "own-cells", "metadata": {}, "source": OWN_CELLS})
-    for i, text in enumerate(own):
-        book["cells"].append({"cell_type": "code", "id": f"own-{i}", "metadata": {}, "source": text, "outputs": [],
-                              "execution_count": None})  # fmt: skip
-    return book
-
-
-def harmless(text: str) -> str:
-    """A written answer as HTML that can do nothing."""
-    from autograder.engine import essay  # and with it nbconvert, which no other step of intake needs
-
-    return essay.harmless(text)
-
-
-def written(book: dict[str, Any]) -> bytes:
-    """A rebuilt notebook as the bytes of its file."""
-    return json.dumps(book, ensure_ascii=False, sort_keys=True).encode()
 
 
 def timestamp(data: bytes, notices: list[str]) -> str:

@@ -10,19 +10,19 @@ import tempfile
 import time
 from typing import Any
 
-from autograder.calls import Far
+from autograder.calls import InOtherProcess
 from autograder.engine.peer import Peer
-from autograder.engine.sandbox import Gone, Limits, Zygote
+from autograder.engine.sandbox import EngineFailed, Limits, Zygote
 from autograder.engine.wire import Hangup, WireError
 
 USERS = itertools.count(200_000 + os.getpid() % 1000 * 1000)
 
 
-class Ended(BaseException):
+class ChildEnded(BaseException):
     """The child is gone and why. Not an `Exception`: no check may swallow it by accident."""
 
 
-class Exercise(Far):
+class Exercise(InOtherProcess):
     """What the learner wrote, as a check receives it."""
 
     def __init__(self, session: "Session") -> None:
@@ -43,6 +43,10 @@ class Exercise(Far):
     def zeroed(self, given: dict[str, Any], args: tuple, kwargs: dict[str, Any]) -> Any:
         """Make a module of it whose numbers are 0, but for those given and the gains of its norms."""
         return self.session.exercised("zeroed", given, args, kwargs)
+
+    def attributes(self) -> list[str]:
+        """What the classes of its file speak of when they are made."""
+        return [str(name) for name in self.session.exercised("attributes")]
 
 
 class Session(Peer):
@@ -113,7 +117,7 @@ class Session(Peer):
     def guarded(self) -> Any:
         """Turn whatever breaks the conversation into a verdict."""
         if self.verdict:
-            raise Ended(self.verdict)
+            raise ChildEnded(self.verdict)
         try:
             yield
         except Hangup:
@@ -155,7 +159,7 @@ class Session(Peer):
         self.dropped_output += len(data[room:])
         return bool(data)
 
-    def heard(self) -> None:
+    def take_output(self) -> None:
         """Take everything that was printed by now."""
         while self.drain():
             pass
@@ -165,18 +169,18 @@ class Session(Peer):
         used = self.close()
         ran_out = self.zygote.group is not None and self.zygote.group.ran_out()
         self.verdict = reason or ending(used, self.limits, ran_out)
-        raise Ended(self.verdict) from None
+        raise ChildEnded(self.verdict) from None
 
     def close(self) -> dict:
         """End the child; give what it used.
 
         Raises:
-            Gone: the zygote is dead.
+            EngineFailed: the zygote is dead.
         """
         if self.used:
             return self.used
         self.verdict = self.verdict or "closed"
-        self.heard()
+        self.take_output()
         self.sock.close()
         try:
             self.used = self.zygote.ask({"reap": self.pid})
@@ -207,4 +211,4 @@ def ending(used: dict, limits: Limits, ran_out: bool) -> str:
     return f"The code ended the Python process (exit status {code}). Leave out exit(), quit() and the like."
 
 
-__all__ = ["Ended", "Gone", "Session"]
+__all__ = ["ChildEnded", "EngineFailed", "Session"]

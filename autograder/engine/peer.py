@@ -20,7 +20,7 @@ MAX_DEPTH = 20
 OWN_KINDS = ("Unusable",)  # errors of ours that the child reports under their own name
 
 
-class Reported(Exception):
+class ReportedUnusable(Exception):
     """What the child says is wrong with the learner's file."""
 
 
@@ -182,7 +182,7 @@ def exception(names: Any, message: Any, blame: Any) -> Exception:
     for name in names:
         kind = getattr(builtins, name, None)
         if name in OWN_KINDS:
-            made = Reported(str(message))
+            made = ReportedUnusable(str(message))
         elif name == "SystemExit":
             made = RuntimeError(f"the code called exit ({message})")
         elif not (isinstance(kind, type) and issubclass(kind, Exception)) or name.startswith("StopI"):

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from autograder import fingerprints as _known  # noqa: F401  (read once, before any fork of a worker)
-from autograder import policies, runner
+from autograder import policies, renamed, runner
 from autograder.checks import Failed
-from autograder.engine.judge import Ended, Session
-from autograder.engine.peer import Reported
-from autograder.engine.sandbox import Gone, Limits, Zygote
+from autograder.engine.judge import ChildEnded, Session
+from autograder.engine.peer import ReportedUnusable
+from autograder.engine.sandbox import EngineFailed, Limits, Zygote
 from autograder.engine.verdicts import GRADED, HUMAN, ZERO
 from autograder.limits import TimeUp, time_limit
 from autograder.suites import checks_of, run
@@ -46,7 +46,7 @@ class Outcome:
     flags: list[dict[str, str]] = dataclasses.field(default_factory=list)  # forbidden calls: for a person
 
 
-class Seat:
+class KeptChild:
     """The child of a submission's last question, kept for its next one as long as every question passes.
 
     A fork and the import of the files then cost once a submission. Nothing is decided against a learner in a
@@ -78,12 +78,12 @@ class Seat:
         """End the kept child; a dead zygote has ended it already."""
         session, self.session = self.session, None
         if session is not None:
-            with contextlib.suppress(Gone):
+            with contextlib.suppress(EngineFailed):
                 session.close()
 
 
 def grade(
-    zygote: Zygote, question: Question, limits: Limits, secret: str, hidden: str, seat: Seat | None = None
+    zygote: Zygote, question: Question, limits: Limits, secret: str, hidden: str, kept_child: KeptChild | None = None
 ) -> Outcome:
     """Run one question in a child of its own, or in the one that the same submission's last question left.
 
@@ -93,47 +93,47 @@ def grade(
         limits: what the child may use.
         secret: the course secret; inputs are drawn from it and the question's key.
         hidden: the folder of hidden checks.
-        seat: where a child may be kept for the next question.
+        kept_child: where the child may be kept for the next question.
 
     Raises:
-        Gone: the engine's own machinery failed; the learner is not charged.
+        EngineFailed: the engine's own machinery failed; the learner is not charged.
     """
-    session = seat.take(zygote, question, limits) if seat else None
+    session = kept_child.take(zygote, question, limits) if kept_child else None
     if session:
-        found = sat(session, question, limits, secret, hidden, seat)
+        found = run_in(session, question, limits, secret, hidden, kept_child)
         if found.passed:
             return found
-        alone = sat(Session(zygote, limits), question, limits, secret, hidden, None)
+        alone = run_in(Session(zygote, limits), question, limits, secret, hidden, None)
         if found.verdict == GRADED and alone.passed:  # not for a limit: that child had used a part of it before
             # What an earlier question left behind, a file for example, or chance? Chance may decide otherwise again.
-            again = sat(Session(zygote, limits), question, limits, secret, hidden, seat)
+            again = run_in(Session(zygote, limits), question, limits, secret, hidden, kept_child)
             if not again.passed:
                 return dataclasses.replace(alone, verdict=HUMAN, passed=False, message=f"{UNSURE}\n\n{found.message}")
         return alone
-    return sat(Session(zygote, limits), question, limits, secret, hidden, seat)
+    return run_in(Session(zygote, limits), question, limits, secret, hidden, kept_child)
 
 
-def sat(
-    session: Session, question: Question, limits: Limits, secret: str, hidden: str, seat: Seat | None
+def run_in(
+    session: Session, question: Question, limits: Limits, secret: str, hidden: str, kept_child: KeptChild | None
 ) -> Outcome:
-    """Run one question in a child; leave the child in the seat if the question passes."""
+    """Run one question in a child; if it passes, keep the child for the next question."""
     lines, message, verdict = [f"{question.name} in gptlib/{question.name.split('.')[0]}.py"], "", GRADED
-    kept, flags = False, []  # type: tuple[bool, list[dict[str, str]]]
+    is_kept, flags = False, []  # type: tuple[bool, list[dict[str, str]]]
     try:
         with _inputs(secret, question.key, hidden), time_limit(3 * limits.wall + 60):
             message = examine(session, question, lines)
         if not message and not session.verdict:
             flags = seen(session, question)
-        if seat and not message and not session.verdict:
-            session.heard()
-            seat.keep(session.zygote, question, limits, session)
-            kept = True
-    except Ended as error:
+        if kept_child and not message and not session.verdict:
+            session.take_output()
+            kept_child.keep(session.zygote, question, limits, session)
+            is_kept = True
+    except ChildEnded as error:
         verdict, message = ZERO, f"✗ {exercise(question.name).title}\n  {error}"
     except TimeUp:
         verdict, message = ZERO, f"✗ {exercise(question.name).title}\n  What the code gave took too long to check."
     finally:
-        if not kept:
+        if not is_kept:
             session.close()
     printed = session.output()
     if printed.strip():
@@ -165,28 +165,32 @@ def examine(session: Session, question: Question, lines: list[str]) -> str:
         run(found, session.exercise, lambda text: lines.append(f"  ✓ {text}"), lambda proxy: (proxy, session.facts))
         if session.to_open:  # no check has called anything
             session.exercised("opened")
-    except Reported as error:
+    except ReportedUnusable as error:
         return f"✗ {error}"
     except NotImplementedError as error:
         return runner.not_written(error, row, f"gptlib/{file}")
     except Failed as error:
         text = error.text() + (_named(row, session) if question.suite == "visible" else "")
-        return runner.failure(error, text, row, file, own)
-    except Ended as error:
+        return runner.failure(error, text + _renamed(row, question, own), row, file, own)
+    except ChildEnded as error:
         if session.verdict:
-            raise Ended(str(error) + f"\n\nYour code in {file}:\n{own}" if own else str(error)) from None
+            raise ChildEnded(str(error) + f"\n\nYour code in {file}:\n{own}" if own else str(error)) from None
         raise
     except Exception as error:
         name = getattr(error, "learners_type", None) or type(error).__name__
         text = f"Your code raised {name}: {error}\n{getattr(error, 'blame', '')}".rstrip()
-        return runner.failure(error, text, row, file, own)
+        return runner.failure(error, text + _renamed(row, question, own), row, file, own)
     return ""
+
+
+def _renamed(row: Exercise, question: Question, own: str) -> str:
+    return renamed.told(row, question.files.get(f"gptlib/{row.module}.py", ""), own)
 
 
 def _named(row: Exercise, session: Session) -> str:
     try:
         return runner.named(row, session.exercise)
-    except Ended:
+    except ChildEnded:
         return ""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from autograder.calls import Far
+from autograder.calls import InOtherProcess
 from autograder.engine.wire import DTYPE_NAMES, MAX_TENSORS, WireError, raw, size_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Graph:
         self.peer.dropped.append(self.number)
 
 
-class Remote(Far):
+class Remote(InOtherProcess):
     """An object of the other side."""
 
     def __init__(self, peer: "Objects", number: int, name: str) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from autograder.engine import groups
+from autograder.limits import SECONDS
 
 PACKAGE = Path(__file__).parents[1]
 IMAGE = ("__init__.py", "calls.py", "given.py", "optrace.py", "sideeffects.py", "source.py", "strip.py", "table.py",
@@ -35,8 +36,8 @@ MEANING = {
 class Limits:
     """What one child may use for one grade cell; its wall clock runs only while the judge waits for it."""
 
-    cpu: int = 20
-    wall: float = 60.0
+    cpu: int = SECONDS
+    wall: float = 3.0 * SECONDS
     memory: int = 1 << 30
     disk: int = 32 << 20
     output: int = 4000
@@ -46,6 +47,11 @@ class Limits:
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
                 raise ValueError(f"{field.name} must be a positive number, got {value!r}")
+
+    @classmethod
+    def of(cls, seconds: float) -> "Limits":
+        """The limits for so many seconds of computing; waiting may take longer on a busy machine."""
+        return cls(cpu=max(int(seconds), 1), wall=max(3 * seconds, 10))
 
 
 class Refused(Exception):
@@ -130,7 +136,7 @@ class Zygote:
             self.answer(seconds)
             if self.group:
                 self.group.settle()
-        except Gone:
+        except EngineFailed:
             self.end()
             text = said.read_text("utf-8", "replace").strip()[-500:]
             shutil.rmtree(self.home, ignore_errors=True)
@@ -140,7 +146,7 @@ class Zygote:
         """Read one answer.
 
         Raises:
-            Gone: the zygote is dead or does not answer.
+            EngineFailed: the zygote is dead or does not answer.
         """
         try:
             ready = select.select([self.control], [], [], seconds)[0]
@@ -148,7 +154,7 @@ class Zygote:
         except OSError:
             data = b""
         if not data:
-            raise Gone("the zygote is gone")
+            raise EngineFailed("the zygote is gone")
         return json.loads(data)
 
     def ask(self, order: dict, fds: tuple[int, ...] = ()) -> dict:
@@ -156,10 +162,10 @@ class Zygote:
         try:
             socket.send_fds(self.control, [json.dumps(order).encode()], list(fds))
         except OSError:
-            raise Gone("the zygote is gone") from None
+            raise EngineFailed("the zygote is gone") from None
         answer = self.answer()
         if "error" in answer:
-            raise Gone(f"the zygote cannot fork: {answer['error']}")
+            raise EngineFailed(f"the zygote cannot fork: {answer['error']}")
         return answer
 
     def end(self) -> None:
@@ -179,7 +185,7 @@ class Zygote:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-class Gone(BaseException):
+class EngineFailed(BaseException):
     """The engine's own machinery failed, not the learner's code: the question is run again.
 
     Not an `Exception`: nothing that judges learners' errors may take it for one of them.

@@ -21,14 +21,14 @@ from typing import Any
 
 import torch
 
-from autograder.engine.question import UNSURE, Outcome, Question, Seat, grade
+from autograder.engine.question import UNSURE, KeptChild, Outcome, Question, grade
 from autograder.engine.records import Records, key_of
-from autograder.engine.sandbox import Gone, Limits, Zygote
+from autograder.engine.sandbox import EngineFailed, Limits, Zygote
 from autograder.engine.verdicts import HUMAN, RETRY, ZERO
 from autograder.strip import build_reference
 
 TRIES = 3
-NOBODY = "The grading machine failed, not your code. Your instructor will grade this again."
+MACHINE_FAILED = "The grading machine failed, not your code. Your instructor will grade this again."
 OTHER = "has another version of the engine, of PyTorch or of the hidden checks than the command that asks it"
 
 
@@ -87,12 +87,12 @@ class Task:
 
     def failed(self, records: Records) -> list[dict[str, Any]]:
         """Its verdicts when the machine gave up: those that were recorded, and RETRY."""
-        return [records.get(q.key) or nobody(q) for q in self.questions]
+        return [records.get(q.key) or not_run(q) for q in self.questions]
 
 
-def nobody(question: Question) -> dict[str, Any]:
+def not_run(question: Question) -> dict[str, Any]:
     """The row of a question that the machine could not run."""
-    return {"key": question.key, "verdict": RETRY, "passed": False, "text": "", "message": NOBODY}
+    return {"key": question.key, "verdict": RETRY, "passed": False, "text": "", "message": MACHINE_FAILED}
 
 
 class Worker:
@@ -104,13 +104,13 @@ class Worker:
         if (place := str(build_reference())) not in sys.path:
             sys.path.insert(0, place)  # checks that import gptlib mean the reference
         self.setting, self.zygote = setting, None  # type: tuple[Setting, Zygote | None]
-        self.seat = Seat()
+        self.kept_child = KeptChild()
         self.records = Records(Path(setting.records))
 
     def run_task(self, task: Task) -> list[dict[str, Any]]:
         """Run what is not recorded yet of a submission."""
         rows = [self.records.get(question.key) or self.run(question) for question in task.questions]
-        self.seat.close()
+        self.kept_child.close()
         return rows
 
     def run(self, question: Question) -> dict[str, Any]:
@@ -123,20 +123,21 @@ class Worker:
                     if (again.verdict, again.passed) != (outcome.verdict, outcome.passed):
                         outcome = replace(again, verdict=HUMAN, passed=False, message=f"{UNSURE}\n\n{again.message}")
                 return self.records.put(question.key, question, self.setting.tier, outcome)
-            except (Gone, Exception) as error:  # of the engine or the machine: what learners' code raises is an outcome
+            except (EngineFailed, Exception) as error:  # of engine or machine: what learners' code raises is an outcome
                 print(f"{question.name}: {type(error).__name__}: {error}; run again", file=sys.stderr, flush=True)
                 self.close()
-        return nobody(question)
+        return not_run(question)
 
     def once(self, question: Question) -> Outcome:
         """Run a question."""
         if self.zygote is None:
             self.zygote = Zygote(self.setting.tier)
-        return grade(self.zygote, question, self.setting.limits, self.setting.secret, self.setting.hidden, self.seat)
+        setting = self.setting
+        return grade(self.zygote, question, setting.limits, setting.secret, setting.hidden, self.kept_child)
 
     def close(self) -> None:
         """End the zygote."""
-        self.seat.close()
+        self.kept_child.close()
         if self.zygote is not None:
             self.zygote.close()
             self.zygote = None

@@ -34,10 +34,10 @@ def main(argv: list[str]) -> int:
     try:
         command.settings(course, options.assignment)
         chapter = chapters()[options.assignment]
+        taken = list(works(course, chapter))
     except ValueError as error:
         print(f"Nothing was looked at: {error}")
         return 2
-    taken = list(works(course, chapter))
     found = [flag for work in taken for flag in (*of_text(work, chapter), *of_run(course, work.learner, chapter))]
     for flag in found:
         print(f"{flag.learner}  {flag.exercise}  {flag.seen}: {flag.name}\n    {flag.because}")

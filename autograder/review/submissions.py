@@ -18,10 +18,10 @@ class Work:
 
 def works(course: Path, chapter: Chapter) -> Iterator[Work]:
     """Every submission that can be taken in, by learner."""
-    source = course / "source" / chapter.name
+    source = intake.Source(course / "source" / chapter.name, chapter.name)
     for place in sorted(course.glob(f"submitted/*/{chapter.name}")):
         try:
-            job = intake.take(place.parent.name, place, source, chapter.name, chapter.module)
+            job = intake.take(place.parent.name, place, source, chapter.module)
         except (intake.Rejected, OSError):
             continue  # `grade` has named it and said why
         yield Work(job.learner, job.files.get(f"gptlib/{chapter.module}.py", ""), job.cells)

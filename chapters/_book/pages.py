@@ -53,6 +53,15 @@ In code, sizes have these names. They are those of the GPT-3 paper's Table 2.1 {
 
 {sizes}
 
+(parts-of-models)=
+## Parts of models
+
+The layers of a model have these names in every chapter, and so have the keys of its state dict. Where a part was called
+otherwise in an earlier version of the course, that name is given with its module. Files of weights that have it are
+still read, and `python -m autograder update` changes it in your code.
+
+{parts}
+
 ## Conventions
 
 - Tensors are named by words (`query`, `scores`, `logits`), in formulas by letters ($Q$, $K$, $V$ are the matrices of
@@ -93,8 +102,18 @@ def notation(root: Path = ROOT) -> str:
     used = names(root)
     sizes = [[f"`{n}`", m, ", ".join(map(link, used[n]))] for n, m in CONFIG_NAMES.items() if n in used]
     return NOTATION.format(
-        axes=table(["Letter", "Axis", "Used in"], letters), sizes=table(["Name", "Size", "Used in"], sizes)
-    )
+        axes=table(["Letter", "Axis", "Used in"], letters), sizes=table(["Name", "Size", "Used in"], sizes),
+        parts=table(["Name", "Part", "Before"], parts()),
+    )  # fmt: skip
+
+
+def parts() -> list[list[str]]:
+    """A row for each name of a part of a model."""
+    from gptlib.weights.parts import PARTS
+
+    before = [[old.split(".") for old in one.before] for one in PARTS]
+    words = [", ".join(f"`{old[2]}` ({old[0]})" for old in olds) for olds in before]
+    return [[f"`{one.name}`", one.meaning, old] for one, old in zip(PARTS, words, strict=True)]
 
 
 def axes(root: Path = ROOT) -> dict[str, tuple[str, list[str]]]:

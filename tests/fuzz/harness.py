@@ -37,10 +37,10 @@ def archives(data: bytes) -> None:
 
 def notebooks(data: bytes) -> None:
     """Rebuild a notebook."""
-    from autograder.engine import essay, intake
+    from autograder.engine import essay, intake, rebuild
 
     with contextlib.suppress(intake.Rejected):
-        book = intake.rebuilt(TEMPLATE, intake.cells_of(data))
+        book = rebuild.rebuilt(rebuild.Template(TEMPLATE), intake.cells_of(data))
         assert book["cells"][0]["source"] == "check('a.b')"
         tags = set(re.findall("<([A-Za-z0-9]+)", book["cells"][1]["source"]))
         assert tags <= essay.TAGS

@@ -1,4 +1,4 @@
-"""`python -m autograder capstone`: weights measured on hidden text, refused with a reason, points in the gradebook."""
+"""Grading a capstone: weights measured on hidden text, refused with a reason, points in the gradebook."""
 import contextlib
 import io
 import json
@@ -16,6 +16,10 @@ from autograder import capstone
 from autograder.course import config as course_config
 from autograder.course import write as course
 from autograder.engine import capstone as engine
+from autograder.engine import grading
+from autograder.engine.commit import Committer, NotEntered
+from autograder.engine.run import Plan
+from autograder.engine.run import Run as GradingRun
 from autograder.learner import submit
 from gptlib import data, gpt2
 from gptlib.capstone import gpt as capstone_gpt
@@ -102,7 +106,7 @@ def term(tmp_path_factory):
     (out / "submitted" / "missing" / NAME / f"{NAME}.ipynb").write_text("{")
     (out / "submitted" / "a;b" / NAME).mkdir(parents=True)
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        assert engine.main([str(out), NAME]) == 0
+        assert grading.capstone([str(out), NAME]) == 0
     return out, said.getvalue()
 
 
@@ -186,10 +190,10 @@ def test_a_part_of_the_points_reaches_the_grades(term):
     try:
         path.write_text(text.replace("bits = 4\n", "bits = 4.4\n").replace("suspicious = 1.3", "suspicious = 0"))
         settings = course_config.read(path)
-        run = engine.Run(out, settings, settings.capstones[NAME])
-        run.judge.measure = lambda came, hidden: (4.5, 4.9)
+        grader = engine.CapstoneGrader(out, settings.capstones[NAME], settings)
+        grader.judge.measure = lambda came, hidden: (4.5, 4.9)
         with contextlib.redirect_stdout(io.StringIO()):
-            run.go("ada")
+            assert GradingRun(out, grader, Plan(student="ada")).go() == 0
         assert rows(out)["ada", "capstone-gpt-loss"] == (8.0, None, False)
     finally:
         path.write_text(text)
@@ -199,8 +203,14 @@ def test_a_second_run_measures_nothing_again(term, monkeypatch):
     out, said = term
     monkeypatch.setattr(engine.Judge, "judge", lambda *_: pytest.fail("measured again"))
     with contextlib.redirect_stdout(io.StringIO()) as again:
-        assert engine.main([str(out), NAME]) == 0
-    assert again.getvalue() == said
+        assert grading.capstone([str(out), NAME]) == 0
+    assert timeless(again.getvalue()) == timeless(said)
+
+
+def timeless(said):
+    """What was printed, without rates and times."""
+    lines = [line for line in said.splitlines() if "a second" not in line]
+    return [line.partition(" submissions in ")[0] for line in lines]
 
 
 def test_hidden_pieces_are_the_courses_own_and_the_same_again():
@@ -265,8 +275,8 @@ def test_a_text_of_the_instructors_own_serves_for_other_sources(tmp_path):
 
 def test_grading_names_what_is_missing(tmp_path, capsys):
     course_config.write_template(tmp_path / "course.toml", {})
-    assert engine.main([str(tmp_path), NAME]) == 2 and "generate_assignment" in capsys.readouterr().out
-    assert engine.main([str(tmp_path), "14_other"]) == 2 and "no capstone" in capsys.readouterr().out
+    assert grading.capstone([str(tmp_path), NAME]) == 2 and "generate_assignment" in capsys.readouterr().out
+    assert grading.capstone([str(tmp_path), "14_other"]) == 2 and "no capstone" in capsys.readouterr().out
 
 
 def test_what_submit_packs_is_collected_and_graded(term, tmp_path, capsys):
@@ -283,8 +293,140 @@ def test_what_submit_packs_is_collected_and_graded(term, tmp_path, capsys):
     archive.mkdir(parents=True)
     shutil.copy(path, archive)
     nbgrader(course_folder, "zip_collect", NAME)
-    assert engine.main([str(course_folder), NAME]) == 0
+    assert grading.capstone([str(course_folder), NAME]) == 0
     assert "GRADED grace" in capsys.readouterr().out
     for weights, says in ((None, "--weights FOLDER"), (tmp_path, "no model.safetensors")):
         with pytest.raises(ValueError, match=says):
             submit.pack(NAME, "grace", tmp_path, path, weights)
+
+
+@pytest.fixture
+def copy(term, tmp_path):
+    """The course with nothing graded, and two submissions."""
+    out = tmp_path / "course"
+    shutil.copytree(term[0], out, ignore=shutil.ignore_patterns("submitted", "autograded", "engine"))
+    with sqlite3.connect(out / "gradebook.db") as db:
+        for table in ("grade", "comment", "submitted_notebook", "submitted_assignment", "student"):
+            db.execute(f"DELETE FROM {table}")
+    for name in ("ada", "zero"):
+        shutil.copytree(term[0] / "submitted" / name, out / "submitted" / name)
+    return out
+
+
+def graded(out, *words, command=grading.main, code=0):
+    """What the command prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert command([str(out), NAME, *words]) == code, said.getvalue()
+    return said.getvalue()
+
+
+def entered(out, learner):
+    """What was entered of a learner's loss."""
+    result = json.loads((out / "private/engine/results" / NAME / f"{learner}.json").read_text())
+    return result, result["cells"].get("capstone-gpt-loss")
+
+
+def test_grade_sees_that_it_is_a_capstone(copy):
+    said = graded(copy)
+    assert "GRADED ada" in said and "GRADED zero" in said and "2 of 2 submissions" in said and "Tier" not in said
+    before = rows(copy)
+    assert timeless(graded(copy, command=grading.capstone)) == timeless(said) and rows(copy) == before
+
+
+def test_a_refused_submission_enters_its_reason(copy):
+    (copy / "submitted" / "ada" / NAME / "many").mkdir()
+    for i in range(2001):
+        (copy / "submitted" / "ada" / NAME / "many" / f"{i}").touch()
+    (copy / "submitted" / "grace").mkdir()
+    (copy / "submitted" / "grace" / NAME).write_text("not a folder")
+    said = graded(copy)
+    assert "REJECTED 'ada': The submission has more than 2000 files" in said and "1 GRADED  2 REJECTED" in said
+    for learner, why in (("ada", "more than 2000 files"), ("grace", "not a folder")):
+        result, _ = entered(copy, learner)
+        assert why in result["missing"]
+        assert rows(copy)[learner, "capstone-gpt-loss"] == (0.0, None, False)
+        assert why in (copy / "autograded" / learner / NAME / f"{NAME}.ipynb").read_text()
+
+
+def test_who_is_not_on_the_roster_gets_no_row(copy):
+    (copy / "roster.txt").write_text("zero\n")
+    assert "REJECTED 'ada': this name is not a plain one or not on the course's roster" in graded(copy)
+    assert {who for who, _ in rows(copy)} == {"zero"}
+
+
+def test_one_learner_and_a_gradebook_elsewhere(copy):
+    elsewhere = f"sqlite:///{copy / 'other.db'}"
+    assert f"Run `nbgrader generate_assignment {NAME} --db" in graded(copy, "--db", elsewhere, code=2)
+    nbgrader(copy, "generate_assignment", NAME, "--force", "--db", elsewhere)
+    assert "1 of 1 submissions" in graded(copy, "--student", "zero", "--db", elsewhere)
+    assert rows(copy) == {}
+    (copy / "other.db").rename(copy / "gradebook.db")
+    assert {who for who, _ in rows(copy)} == {"zero"}
+
+
+def test_receipts_say_what_came_and_when_it_was_first_seen(copy):
+    graded(copy)
+    first, _ = entered(copy, "ada")
+    seen = copy / "private/engine/seen" / NAME / "ada.json"
+    known = json.loads(seen.read_text())
+    assert known == {first["receipt"]: first["received"]} and len(first["receipt"]) == 64
+    seen.write_text(json.dumps({first["receipt"]: "2026-01-01T00:00:00+00:00"}))
+    graded(copy)
+    assert entered(copy, "ada")[0]["received"] == "2026-01-01T00:00:00+00:00"
+    weights = copy / "submitted" / "ada" / NAME / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    graded(copy)
+    other, _ = entered(copy, "ada")
+    assert other["receipt"] != first["receipt"] and len(json.loads(seen.read_text())) == 2
+
+
+def test_parts_are_run_and_then_entered(copy):
+    first = graded(copy, "--shard", "1/2") + graded(copy, "--shard", "2/2")
+    assert "Part 2 of 2 is run" in first and first.count("GRADED ada") == 1 and rows(copy) == {}
+    assert "2 GRADED" in graded(copy, "--commit")
+    weights = copy / "submitted" / "ada" / NAME / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    said = graded(copy, "--commit", code=1)
+    assert "RETRY ada: not all of it has been run yet" in said and "1 GRADED  1 RETRY" in said
+
+
+def test_a_gradebook_that_cannot_be_written_is_no_verdict(copy, monkeypatch):
+    def fail(*_):
+        raise NotEntered("locked", soon=False)
+
+    monkeypatch.setattr(Committer, "enter", fail)
+    said = graded(copy, code=1)
+    assert "RETRY ada: the gradebook could not be written" in said and "2 RETRY" in said
+
+
+def test_a_machine_that_fails_at_one_is_no_verdict_and_stops_nobody(copy, monkeypatch):
+    judge = engine.Judge.judge
+    monkeypatch.setattr(engine.Judge, "judge", lambda s, place: judge(s, place) if "zero" in str(place) else 1 / 0)
+    said = graded(copy, code=1)
+    assert "RETRY ada: the machine failed" in said and "1 GRADED  1 RETRY" in said
+    monkeypatch.undo()
+    assert "2 GRADED" in graded(copy)
+
+
+def test_files_that_were_not_taken_are_named(copy):
+    place = copy / "submitted" / "ada" / NAME
+    (place / f"{NAME}.ipynb").rename(place / "My capstone.ipynb")
+    (place / "model (1).safetensors").touch()
+    graded(copy)
+    text = (copy / "autograded" / "ada" / NAME / f"{NAME}.ipynb").read_text()
+    assert "was called 'My capstone.ipynb'; it was graded as" in text and "my laptop is old" in text
+    assert "Not taken, because the assignment has no such file: 'model (1).safetensors'" in text
+
+
+@pytest.mark.parametrize("option", ["--tier=T0", "--workers=2", "--dask=tcp://h:1"])
+def test_options_about_code_are_not_for_weights(copy, option):
+    said = graded(copy, option, code=2)
+    assert "is about learners' code, and a capstone has none" in said
+
+
+def test_the_command_for_capstones_knows_no_chapters(copy):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert grading.capstone([str(copy), "05_attention"]) == 2
+        assert grading.main([str(copy), "05_attention"]) == 2
+    assert "no capstone '05_attention'" in said.getvalue()
+    assert "no assignment or capstone '05_attention'" in said.getvalue()

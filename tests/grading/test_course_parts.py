@@ -8,11 +8,12 @@ import zipfile
 
 import pytest
 
-from autograder import given
+from autograder import given, limits
 from autograder.course import assignment, leaks
 from autograder.course import config as course_config
 from autograder.course import write as course
 from autograder.course.config import Course, Points
+from autograder.engine.sandbox import Limits
 from autograder.strip import regions
 from autograder.table import chapters
 from tests.conftest import ROOT
@@ -45,6 +46,23 @@ def test_the_template_is_the_table(tmp_path):
     read = course_config.read(config(tmp_path))
     assert read.assignments == EVERYTHING
     assert read.secret != course_config.read(config(tmp_path / "other")).secret
+
+
+def test_the_time_limit_stands_in_one_place(tmp_path, monkeypatch):
+    """Whatever does not say another has the limit of `check`."""
+    monkeypatch.setattr(course, "SECONDS", 7)
+    monkeypatch.setattr(course_config, "SECONDS", 7)
+    path = config(tmp_path)
+    assert course_config.read(path).check_seconds == 7
+    shorter = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("check_seconds")]
+    path.write_text("\n".join(shorter), "utf-8")
+    assert course_config.read(path).check_seconds == limits.seconds() == Limits().cpu == limits.SECONDS
+    assert Limits() == Limits.of(limits.SECONDS)
+    course._write_settings(tmp_path, path, course_config.read(path))
+    written = (tmp_path / "nbgrader_config.py").read_text("utf-8")
+    assert 'COURSE.get("check_seconds", 7)' in written and 'COURSE.get("cell_seconds", 120)' in written
+    assert "EXCLUDE_OVERWRITING" not in written and '"gptlib/attention.py"' in written
+    compile(written, "nbgrader_config.py", "exec")
 
 
 @pytest.mark.parametrize(

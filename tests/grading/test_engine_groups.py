@@ -8,8 +8,8 @@ import time
 import pytest
 
 from autograder.engine import groups
-from autograder.engine.judge import Ended, Session
-from autograder.engine.sandbox import Gone, Limits, Zygote
+from autograder.engine.judge import ChildEnded, Session
+from autograder.engine.sandbox import EngineFailed, Limits, Zygote
 
 SOURCE = {"gptlib/__init__.py": "", "gptlib/m.py": '''
 import os, time
@@ -88,7 +88,7 @@ def test_a_group_holds_all_processes_and_leaves_none(zygote):
         assert 0 < child.exercise(1000) < groups.PROCESSES
     folder = zygote.group.folders[0]
     assert len(groups.words(folder / "cgroup.procs")) > 2
-    with pytest.raises(Gone):
+    with pytest.raises(EngineFailed):
         while True:  # a few processes of its own session may end with the child
             session(zygote, "many").exercise(1000)
     pids = groups.words(folder / "cgroup.procs")
@@ -110,7 +110,7 @@ def test_a_group_counts_memory_of_all_processes(zygote):
     if os.getuid():
         pytest.skip("the limit of a user lets nobody else start processes")
     child = session(zygote, "hold")
-    with contextlib.suppress(Ended):
+    with contextlib.suppress(ChildEnded):
         child.exercise(4, 200 << 20)
     child.close()
     assert zygote.group.ran_out()
@@ -120,7 +120,7 @@ def test_the_learner_is_told_of_the_limit(zygote):
     child = session(zygote, "take")
     assert child.exercise(200 << 20) == 200 << 20
     zygote.group.allow(64 << 20)
-    with pytest.raises(Ended, match="300 MiB of memory"):
+    with pytest.raises(ChildEnded, match="300 MiB of memory"):
         child.exercise(200 << 20)
 
 

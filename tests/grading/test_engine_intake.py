@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autograder.engine import intake
+from autograder.engine import intake, rebuild
 from autograder.engine.intake import Rejected
 
 CHAPTER, MODULE = "05_attention", "attention"
@@ -53,7 +53,7 @@ def folder(tmp_path):
 
 
 def take(folder, source, learner="ada"):
-    return intake.take(learner, folder, source, CHAPTER, MODULE)
+    return intake.take(learner, folder, intake.Source(source, CHAPTER), MODULE)
 
 
 def write(folder, cells):
@@ -79,7 +79,7 @@ def test_answers_are_taken_by_name_and_everything_else_is_the_releases(folder, s
     found = [(c["cell_type"], c["source"]) for c in take(folder, source).notebook["cells"]]
     assert found[:4] == [("code", "import torch"), ("code", 'check("attention.attend")'),
                          ("markdown", "<div><p>my  essay</p></div>"), ("code", "second")]  # fmt: skip
-    assert found[4] == ("markdown", intake.OWN_CELLS) and found[5:6] == [("code", "helper = 1")]
+    assert found[4] == ("markdown", rebuild.OWN_CELLS) and found[5:6] == [("code", "helper = 1")]
     assert take(folder, source).notebook["cells"][1]["metadata"]["nbgrader"]["points"] == 2
 
 
@@ -194,7 +194,7 @@ JSON = st.recursive(
 @settings(max_examples=150, deadline=None)
 def test_any_notebook_is_rebuilt_or_refused(cells, extra):
     data = json.dumps({"nbformat": 4, "cells": cells, "metadata": extra}).encode()
-    book = intake.rebuilt(TEMPLATE, intake.cells_of(data))
+    book = rebuild.rebuilt(rebuild.Template(TEMPLATE), intake.cells_of(data))
     names = [c["metadata"].get("nbgrader") for c in book["cells"]][:4]
     assert names == [c["metadata"].get("nbgrader") for c in TEMPLATE["cells"]]
     assert book["cells"][1]["source"] == 'check("attention.attend")'

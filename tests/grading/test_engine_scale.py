@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from autograder.engine import commit
+from autograder.engine import commit, nbgrader_steps
 from bench import survival
 from tests.grading.postgres import Postgres, tools
 
@@ -68,9 +68,8 @@ def test_killed_at_random_with_grades_in_postgresql(batch):
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
     course, database = again(batch, "killed"), Postgres()
     try:
-        batch.term.run(
-            f"nbgrader generate_assignment {survival.CHAPTER} --force --db '{commit.address(database.url)}'", course
-        )
+        db = nbgrader_steps.address(database.url)
+        batch.term.run(f"nbgrader generate_assignment {survival.CHAPTER} --force --db '{db}'", course)
         killer = survival.Killer(random.Random(SEED), 1, 4.0, database)
         survival.under_fire(batch, course, killer, "--db", database.url)
         assert killer.counts["coordinator"] and sum(killer.counts.values()) >= 2, killer.counts
@@ -87,10 +86,10 @@ def test_a_dask_cluster_loses_a_worker(batch):
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
         process = batch.grade(course, "--dask", cluster.scheduler_address)
-        workers, hands, until = [w.pid for w in cluster.workers.values()], [], time.monotonic() + 120
-        while not (hands := survival.children(workers, "autograder.engine.work")) and time.monotonic() < until:
+        workers, ours, until = [w.pid for w in cluster.workers.values()], [], time.monotonic() + 120
+        while not (ours := survival.children(workers, "autograder.engine.work")) and time.monotonic() < until:
             time.sleep(0.05)
-        assert hands and all("autograder" not in survival_line(pid) for pid in workers)
+        assert ours and all("autograder" not in survival_line(pid) for pid in workers)
         while not any((course / "private/engine/records").rglob("*.json")) and time.monotonic() < until:
             time.sleep(0.05)
         os.kill(workers[0], signal.SIGKILL)
@@ -104,5 +103,5 @@ def survival_line(pid):
 
 
 def test_addresses_of_databases():
-    assert commit.address("postgresql://u@h/n") == "postgresql+psycopg://u@h/n" == commit.address("postgres://u@h/n")
-    assert commit.address("sqlite:////x.db") == "sqlite:////x.db"
+    assert nbgrader_steps.address("postgresql://u@h/n") == "postgresql+psycopg://u@h/n" == nbgrader_steps.address("postgres://u@h/n")
+    assert nbgrader_steps.address("sqlite:////x.db") == "sqlite:////x.db"

@@ -4,13 +4,14 @@ import signal
 
 import pytest
 
-from autograder.engine import crew, work
+from autograder.engine import pool, work
 from autograder.engine import question as questions
 from autograder.engine.judge import Session
 from autograder.engine.question import Outcome, Question, grade
-from autograder.engine.records import Records, key_of
-from autograder.engine.sandbox import Gone, Limits, Refused, Zygote
+from autograder.engine.records import Records, judging, key_of
+from autograder.engine.sandbox import PACKAGE, EngineFailed, Limits, Refused, Zygote
 from autograder.engine.verdicts import GRADED, HUMAN, RETRY, ZERO
+from autograder.table import chapters
 from tests.conftest import ROOT
 from tests.grading.engine_kit import REFERENCE, SMALL, zygote
 
@@ -36,10 +37,20 @@ def test_the_key_depends_on_everything_that_matters():
     assert len(keys) == 7 and question().key == question().key
 
 
+def test_what_judges_is_all_that_the_engine_and_its_checks_are_made_of():
+    names = {path.relative_to(PACKAGE).as_posix() for path in judging()}
+    modules = [chapter.module for chapter in chapters().values()]
+    assert names >= {"calls.py", "checks.py", "given.txt", "inputs.py", "learner/magics.py", "policies.py", "runner.py"}
+    assert names >= {f"engine/{name}.py" for name in ("child", "judge", "peer", "question", "wire", "work")}
+    for kind in ("visible/{}.py", "exercises/{}.toml", "fingerprints/{}.jsonl"):
+        assert names >= {kind.format(module) for module in modules}
+    assert not [name for name in names if name.startswith(("mistakes/", "review/", "learner/update"))]
+
+
 def run(tmp_path, *asked, workers=1, tier="T0"):
     """The rows of some questions, each the task of a learner of its own."""
     tasks = [work.Task(f"learner{i}", (q,)) for i, q in enumerate(asked)]
-    return [row for _, rows in crew.run_all(tasks, setting(tmp_path, tier), workers) for row in rows]
+    return [row for _, rows in pool.run_all(tasks, setting(tmp_path, tier), workers) for row in rows]
 
 
 def test_what_is_recorded_is_not_run_again(tmp_path, monkeypatch):
@@ -47,7 +58,7 @@ def test_what_is_recorded_is_not_run_again(tmp_path, monkeypatch):
     assert row["verdict"] == GRADED and row["passed"] and row["tier"] == "T0"
     monkeypatch.setattr(work.Worker, "run", lambda *_: pytest.fail("ran again"))
     assert run(tmp_path, question()) == [row]
-    monkeypatch.setattr(crew, "Hand", lambda *_: pytest.fail("started a worker"))
+    monkeypatch.setattr(pool, "WorkerProcess", lambda *_: pytest.fail("started a worker"))
     assert run(tmp_path, question(), workers=2) == [row]
     Records(tmp_path).path(row["key"]).write_text("{")
     with pytest.raises(pytest.fail.Exception):
@@ -94,7 +105,7 @@ def test_a_zygote_lost_in_the_middle_of_a_question_costs_nobody_a_point(tmp_path
 
 def test_a_machine_that_keeps_failing_is_no_verdict(tmp_path, monkeypatch):
     def fail(*_):
-        raise Gone("lost")
+        raise EngineFailed("lost")
 
     monkeypatch.setattr(work.Worker, "once", fail)
     (row,) = run(tmp_path, question())
@@ -116,49 +127,49 @@ NAMES = ("attention.split_heads", "attention.merge_heads", "attention.causal_mas
 
 
 def test_several_workers_give_what_one_gives_also_when_they_are_killed(tmp_path, monkeypatch):
-    """Each of three workers is killed with a task in its hands, one of them half-way through a line."""
+    """Each of three workers is killed with a task at hand, one of them half-way through a line."""
     asked = [question(name, suite) for name in NAMES for suite in ("visible", "hidden")]
-    killed, give = [], crew.Hand.give
+    killed, give = [], pool.WorkerProcess.give
 
-    def give_and_kill(hand, task):
-        give(hand, task)
-        if len(killed) < 3 and len(hand.tasks) == 1:
-            killed.append(hand)
-            hand.rest = b"[{" * (len(killed) == 2)
-            hand.process.kill()
+    def give_and_kill(worker, task):
+        give(worker, task)
+        if len(killed) < 3 and len(worker.tasks) == 1:
+            killed.append(worker)
+            worker.rest = b"[{" * (len(killed) == 2)
+            worker.process.kill()
 
-    monkeypatch.setattr(crew.Hand, "give", give_and_kill)
+    monkeypatch.setattr(pool.WorkerProcess, "give", give_and_kill)
     rows = run(tmp_path, *asked, workers=2)
     assert {row["key"]: row["passed"] for row in rows} == {q.key: True for q in asked} and len(rows) == len(asked)
-    assert len(killed) == 3 and all(not os.path.exists(hand.folder) for hand in killed)
+    assert len(killed) == 3 and all(not os.path.exists(worker.folder) for worker in killed)
 
 
 def test_a_submission_that_always_costs_its_worker_is_no_verdict_and_stops_nobody(tmp_path, monkeypatch):
     unlucky, other = question(NAMES[0]), question(NAMES[1])
-    give = crew.Hand.give
+    give = pool.WorkerProcess.give
 
-    def give_or_kill(hand, task):
-        give(hand, task)
+    def give_or_kill(worker, task):
+        give(worker, task)
         if unlucky in task.questions:
-            hand.process.kill()
+            worker.process.kill()
 
-    monkeypatch.setattr(crew, "AHEAD", 1)
-    monkeypatch.setattr(crew.Hand, "give", give_or_kill)
+    monkeypatch.setattr(pool, "AHEAD", 1)
+    monkeypatch.setattr(pool.WorkerProcess, "give", give_or_kill)
     rows = {row["key"]: row["verdict"] for row in run(tmp_path, unlucky, other, workers=2)}
     assert rows == {unlucky.key: RETRY, other.key: GRADED}
 
 
 def test_a_worker_ends_with_whoever_started_it(tmp_path):
-    hand = crew.Hand(setting(tmp_path))
-    hand.give(work.Task("ada", (question(files=REFERENCE | {"gptlib/attention.py": "while True: pass"}),)))
-    hand.stdin.close()  # what a kill -9 of the other side does
-    assert hand.process.wait(20) == 0 and not os.path.exists(hand.folder)
-    hand.stdout.close()
+    worker = pool.WorkerProcess(setting(tmp_path))
+    worker.give(work.Task("ada", (question(files=REFERENCE | {"gptlib/attention.py": "while True: pass"}),)))
+    worker.stdin.close()  # what a kill -9 of the other side does
+    assert worker.process.wait(20) == 0 and not os.path.exists(worker.folder)
+    worker.stdout.close()
 
 
 def test_a_worker_with_another_version_does_nothing(tmp_path):
-    with pytest.raises(crew.Stopped, match="another version"):
-        list(crew.together([work.Task("ada", (question(secret="other"),))], setting(tmp_path), 2))
+    with pytest.raises(pool.Stopped, match="another version"):
+        list(pool.in_processes([work.Task("ada", (question(secret="other"),))], setting(tmp_path), 2))
 
 
 def test_tasks_are_taken_only_when_there_is_room(tmp_path):
@@ -171,9 +182,9 @@ def test_tasks_are_taken_only_when_there_is_room(tmp_path):
             taken += 1
             yield work.Task(f"learner{i}", (question(NAMES[i % 3]),))
 
-    for done, _ in enumerate(crew.run_all(tasks(), setting(tmp_path), 2)):
+    for done, _ in enumerate(pool.run_all(tasks(), setting(tmp_path), 2)):
         most = max(most, taken - done)
-    assert taken == 12 and most <= 2 * crew.AHEAD + 1
+    assert taken == 12 and most <= 2 * pool.AHEAD + 1
 
 
 def test_tasks_and_settings_cross_as_they_are(tmp_path):
@@ -235,39 +246,39 @@ def test_a_receipt_is_the_first_time_that_exactly_these_files_were_seen(tmp_path
 
 def test_one_child_serves_a_submission_until_a_question_fails(tmp_path):
     """What passes may share a child; what does not is run alone, and so is what follows."""
-    from autograder.engine.question import Seat
+    from autograder.engine.question import KeptChild
 
-    hidden, seat, limits = str(ROOT / "autograder" / "hidden"), Seat(), Limits(cpu=5, wall=20)
+    hidden, kept_child, limits = str(ROOT / "autograder" / "hidden"), KeptChild(), Limits(cpu=5, wall=20)
     text = REFERENCE["gptlib/attention.py"]
 
     def asked(name, files):
-        return grade(zygote("T1"), Question(name, "visible", files, "k"), limits, "s", hidden, seat)
+        return grade(zygote("T1"), Question(name, "visible", files, "k"), limits, "s", hidden, kept_child)
 
     assert asked("attention.causal_mask", REFERENCE).passed
-    kept = seat.session
-    assert kept and asked("attention.split_heads", dict(REFERENCE)).passed and seat.session is kept
+    kept = kept_child.session
+    assert kept and asked("attention.split_heads", dict(REFERENCE)).passed and kept_child.session is kept
     other = REFERENCE | {"gptlib/attention.py": text + "\nimport os\nfirst = not os.path.exists('seen')\n"
                          "open('seen', 'w').close()\n_merge = merge_heads\n"
                          "def merge_heads(x): return _merge(x) if first else 0 * _merge(x)\n"}  # fmt: skip
-    assert asked("attention.split_heads", other).passed and seat.session is not kept
+    assert asked("attention.split_heads", other).passed and kept_child.session is not kept
     assert asked("attention.merge_heads", other).passed  # right in a fresh child, wrong in one that was used before
     wrong = REFERENCE | {"gptlib/attention.py": text.replace(".transpose(-2, -1) / math", ".transpose(-2, -1) * math")}
     assert asked("attention.causal_mask", wrong).passed
     failed = asked("attention.attend", wrong)
-    assert failed.verdict == GRADED and not failed.passed and seat.session is None
+    assert failed.verdict == GRADED and not failed.passed and kept_child.session is None
     killer = REFERENCE | {"gptlib/attention.py": text + "\nimport os\nif os.path.exists('seen'): os._exit(1)\n"
                           "open('seen', 'w').close()\n"}  # fmt: skip
     assert asked("attention.causal_mask", killer).passed and asked("attention.attend", killer).passed
-    seat.close()
+    kept_child.close()
 
 
 @pytest.mark.parametrize("again, verdict", [(True, GRADED), (False, HUMAN)])
 def test_code_that_chance_decides_goes_to_a_person(monkeypatch, again, verdict):
     """Wrong in a child that was used before, right in a fresh one: it has to be right in another fresh one too."""
     runs = iter([Outcome(GRADED, passed, "", "" if passed else "wrong", 0.0) for passed in (False, True, again)])
-    monkeypatch.setattr(questions, "sat", lambda *_: next(runs))
+    monkeypatch.setattr(questions, "run_in", lambda *_: next(runs))
     monkeypatch.setattr(questions, "Session", lambda *_: None)
-    monkeypatch.setattr(questions.Seat, "take", lambda *_: object())
-    found = grade(None, question(), SMALL, "s", str(HIDDEN), questions.Seat())
+    monkeypatch.setattr(questions.KeptChild, "take", lambda *_: object())
+    found = grade(None, question(), SMALL, "s", str(HIDDEN), questions.KeptChild())
     assert (found.verdict, found.passed) == (verdict, again) and next(runs, None) is None
     assert again or "different results" in found.message

@@ -24,7 +24,7 @@ from nbgrader.preprocessors import (  # noqa: E402
 # Kernels that grade inherit these. Without them a hidden grade cell only says that it runs when graded.
 os.environ["AUTOGRADER_HIDDEN"] = str(HERE / "private" / "hidden")
 os.environ["AUTOGRADER_SECRET"] = COURSE["secret"]
-os.environ["AUTOGRADER_TIME_LIMIT"] = str(COURSE.get("check_seconds", 20))
+os.environ["AUTOGRADER_TIME_LIMIT"] = str(COURSE.get("check_seconds", CHECK_SECONDS))  # type: ignore[name-defined]  # noqa: F821
 os.environ["GPTLIB_BUDGET"] = "smoke"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # PYTHONPATH comes before the submission's folder: a clone of the course in it would be graded instead.
@@ -48,7 +48,7 @@ c.Autograde.autograde_preprocessors = [
     ExecuteGraded, ClearMetadataPreprocessor, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata
 ]  # fmt: skip
 c.ExecuteGraded.everything = COURSE.get("run", "graded") == "all"
-c.ExecuteGraded.timeout = int(COURSE.get("cell_seconds", 120))
+c.ExecuteGraded.timeout = int(COURSE.get("cell_seconds", CELL_SECONDS))  # type: ignore[name-defined]  # noqa: F821
 c.ExecuteGraded.shutdown_kernel = "immediate"
 c.ExecuteGraded.coalesce_streams = True
 

@@ -29,7 +29,7 @@ class Stopped(Exception):
     """No worker can go on; the message says why. What was recorded stays."""
 
 
-class Hand:
+class WorkerProcess:
     """A worker process, held by two pipes."""
 
     def __init__(self, setting: Setting) -> None:
@@ -75,7 +75,7 @@ class Hand:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def alone(tasks: Iterable[Task], setting: Setting) -> Found:
+def in_this_process(tasks: Iterable[Task], setting: Setting) -> Found:
     """Run tasks in this process, one after the other."""
     worker = Worker(setting)
     try:
@@ -85,7 +85,7 @@ def alone(tasks: Iterable[Task], setting: Setting) -> Found:
         worker.close()
 
 
-def together(tasks: Iterable[Task], setting: Setting, workers: int) -> Found:
+def in_processes(tasks: Iterable[Task], setting: Setting, workers: int) -> Found:
     """Run tasks in several processes; give each as it is done.
 
     Tasks are taken only when there is a worker for them, so few submissions are in memory at any time. The task of a
@@ -95,27 +95,27 @@ def together(tasks: Iterable[Task], setting: Setting, workers: int) -> Found:
     with contextlib.suppress(OSError):
         groups.parents()  # while this process is the only one
     records, source = Records(Path(setting.records)), iter(tasks)
-    again, lost, hands = deque[Task](), Counter[str](), list[Hand]()
+    again, lost, started = deque[Task](), Counter[str](), list[WorkerProcess]()
     try:
         while True:
-            while len(hands) < workers or any(len(hand.tasks) < AHEAD for hand in hands):
+            while len(started) < workers or any(len(worker.tasks) < AHEAD for worker in started):
                 task = again.popleft() if again else next(source, None)
                 if task is None:
                     break
                 if rows := task.recorded(records):
                     yield task, rows
                 else:
-                    free(hands, workers, setting).give(task)
-            if not any(hand.tasks for hand in hands):
+                    least_busy(started, workers, setting).give(task)
+            if not any(worker.tasks for worker in started):
                 return
-            for hand in ready([hand for hand in hands if hand.tasks]):
-                lines = hand.answers()
+            for worker in wait_for_any([worker for worker in started if worker.tasks]):
+                lines = worker.answers()
                 for line in lines or ():
-                    yield hand.tasks.popleft(), rows_in(line)
+                    yield worker.tasks.popleft(), rows_in(line)
                 if lines is None:
-                    hand.close()
-                    hands.remove(hand)
-                    first, *others = hand.tasks
+                    worker.close()
+                    started.remove(worker)
+                    first, *others = worker.tasks
                     lost[first.learner] += 1
                     if lost[first.learner] < TRIES:
                         again.append(first)
@@ -123,15 +123,15 @@ def together(tasks: Iterable[Task], setting: Setting, workers: int) -> Found:
                         yield first, first.failed(records)
                     again.extend(others)
     finally:
-        for hand in hands:
-            hand.close()
+        for worker in started:
+            worker.close()
 
 
-def free(hands: list[Hand], workers: int, setting: Setting) -> Hand:
+def least_busy(started: list[WorkerProcess], workers: int, setting: Setting) -> WorkerProcess:
     """The worker with the least to do, a new one while there may be more and nobody is idle."""
-    if len(hands) < workers and all(hand.tasks for hand in hands):
-        hands.append(Hand(setting))
-    return min(hands, key=lambda hand: len(hand.tasks))
+    if len(started) < workers and all(worker.tasks for worker in started):
+        started.append(WorkerProcess(setting))
+    return min(started, key=lambda worker: len(worker.tasks))
 
 
 def rows_in(line: bytes) -> Rows:
@@ -146,32 +146,32 @@ def rows_in(line: bytes) -> Rows:
     return found
 
 
-def ready(hands: list[Hand]) -> list[Hand]:
+def wait_for_any(started: list[WorkerProcess]) -> list[WorkerProcess]:
     """Wait until some worker has answered or died."""
     with selectors.DefaultSelector() as selector:
-        for hand in hands:
-            selector.register(hand.stdout, selectors.EVENT_READ, hand)
+        for worker in started:
+            selector.register(worker.stdout, selectors.EVENT_READ, worker)
         return [key.data for key, _ in selector.select()]
 
 
 _local = threading.local()
 
 
-def on_dask(setting: bytes, task: bytes) -> bytes:
+def run_on_dask(setting: bytes, task: bytes) -> bytes:
     """Run a task on a machine of a Dask cluster: in a worker process of ours, never in Dask's own."""
     for _ in range(TRIES):
         held = getattr(_local, "held", None)
         if held is None or held[0] != setting:
             if held:
                 held[1].close()
-            held = _local.held = (setting, Hand(Setting.read(setting)))
-        hand = held[1]
-        hand.send(task)
-        while (lines := hand.answers()) == []:
+            held = _local.held = (setting, WorkerProcess(Setting.read(setting)))
+        worker = held[1]
+        worker.send(task)
+        while (lines := worker.answers()) == []:
             pass
         if lines:
             return lines[0]
-        hand.close()
+        worker.close()
         _local.held = None
     return b"null"
 
@@ -200,7 +200,7 @@ def on_cluster(tasks: Iterable[Task], setting: Setting, address: str) -> Found:
                 if rows := task.recorded(records):
                     yield task, rows
                     continue
-                future = client.submit(on_dask, line, task.line(setting.given), pure=False, retries=TRIES)
+                future = client.submit(run_on_dask, line, task.line(setting.given), pure=False, retries=TRIES)
                 held[future] = task
                 done.add(future)
                 return
@@ -221,4 +221,4 @@ def run_all(tasks: Iterable[Task], setting: Setting, workers: int, dask: str = "
     """Run tasks and give each with its verdicts; what was recorded before is not run again."""
     if dask:
         return on_cluster(tasks, setting, dask)
-    return alone(tasks, setting) if workers == 1 else together(tasks, setting, workers)
+    return in_this_process(tasks, setting) if workers == 1 else in_processes(tasks, setting, workers)
