@@ -1,11 +1,12 @@
 """What is too slow to do for every chapter each time is done for some, which the commit decides, and for all by a flag.
 
-Chosen are the chapters that the newest commits have changed, and a slice that moves on with every commit. What is left
-out is listed when the tests end. `EVERY_CHAPTER=1` leaves out nothing; with it, the tests run every night.
+Chosen are the chapters that the newest commits have changed, and a slice that moves on with every commit. Both are
+listed when the tests end, and so is what was left out. `EVERY_CHAPTER=1` leaves out nothing: CI sets it every night.
 """
 import functools
 import os
 import subprocess
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -22,7 +23,10 @@ LESS_OFTEN = {
     "tests/grading/test_engine_same.py": "every mistake and other right answer in the engine, not one an exercise",
     "tests/test_invariants.py": "hidden checks under a second course secret",
 }
+WITHOUT_EXERCISES = ("tests/book/test_runs.py",)  # done for chapters that have no exercises as well
 T = TypeVar("T")
+# All processes of a run that goes on past midnight choose the same.
+DAY = int(os.environ.setdefault("TESTS_BEGAN", str(int(time.time())))) // 86400
 
 
 def notebooks() -> list[str]:
@@ -36,26 +40,27 @@ def chosen() -> frozenset[str]:
     names = turned(notebooks())
     if os.environ.get("EVERY_CHAPTER"):
         return frozenset(names)
-    files = changed()
-    new = [name for name in names if any(belongs(file, name) for file in files)]
-    others = [name for name in names if name not in new]
-    many = MOST if any(file.startswith(EVERYWHERE) for file in files) else min(MOST, len(new) + SLICE)
-    return frozenset([*new, *others][:many])
+    files = changed()[1]
+    if files is None or any(file.startswith(EVERYWHERE) for file in files):
+        many = MOST
+    else:
+        many = SLICE + sum(any(belongs(file, name) for file in files) for name in names)
+    names.sort(key=lambda name: not any(belongs(file, name) for file in files or ()))
+    return frozenset(names[: min(many, MOST)])
 
 
 def summary(ran: Iterable[str]) -> list[str]:
-    """What was left out, and for which chapters.
+    """What was done for which chapters, and what was left out, one a line; nothing if nothing was left out.
 
     Args:
         ran: the names of the tests that ran.
     """
-    files = {name.partition("::")[0] for name in ran}
-    found = []
+    files, found = {name.partition("::")[0] for name in ran}, []
     for file, what in LESS_OFTEN.items():
-        names = notebooks() if "test_runs" in file else list(chapters())
+        names = notebooks() if file in WITHOUT_EXERCISES else list(chapters())
         missing = [name for name in names if name not in chosen()]
         found += [f"{what}: not {', '.join(missing)}"] if missing and file in files else []
-    return found
+    return [f"done for {', '.join(sorted(chosen()))} ({changed()[0]})", *found] if found else []
 
 
 def belongs(file: str, chapter: str) -> bool:
@@ -68,28 +73,43 @@ def belongs(file: str, chapter: str) -> bool:
 
 
 def turned(items: Sequence[T]) -> list[T]:
-    """The items in their order, but from another one on with every commit."""
-    count = git("rev-list", "--count", "HEAD")
-    start = (int(count[0]) * SLICE if count else 0) % len(items)
+    """The items in their order, but from another one on with every commit; every day where commits are not known."""
+    turn = int(git("rev-list", "--count", "HEAD")[0]) if has_history() else DAY
+    start = turn * SLICE % max(1, len(items))
     return [*items[start:], *items[:start]]
 
 
-def changed() -> set[str]:
-    """The files that differ from the main branch or are not committed; on it, those that its last days changed."""
+@functools.cache
+def changed() -> tuple[str, set[str] | None]:
+    """Since when files are looked at, and which have changed since then, if that can be known.
+
+    On a branch, those are the files changed since it left the main branch; on that, those of its last days. What is not
+    committed counts as changed.
+    """
+    if not has_history():
+        return "this checkout has no history, so which files are new is unknown", None
+    mine = {*git("diff", "--name-only", "HEAD"), *git("ls-files", "--others", "--exclude-standard")}
     base = next((found[0] for name in ("origin/main", "main") if (found := git("merge-base", "HEAD", name))), "")
     if base and (base,) != git("rev-parse", "HEAD"):
-        return {*git("diff", "--name-only", base), *git("ls-files", "--others", "--exclude-standard")}
-    newest = git("log", "-1", "--format=%ct")
-    since = int(newest[0]) - DAYS * 86400 if newest else 0
-    recent = git("log", f"--since={since}", "--name-only", "--format=") if newest else []
-    return {*recent, *git("diff", "--name-only", "HEAD"), *git("ls-files", "--others", "--exclude-standard")}
+        return f"changed since {base[:7]}, and a turning slice", mine | {*git("diff", "--name-only", base, "HEAD")}
+    since = int(git("log", "-1", "--format=%ct")[0]) - DAYS * 86400
+    # A first commit has changed nothing.
+    recent = git("-c", "log.showRoot=false", "log", f"--since={since}", "--name-only", "--format=")
+    return f"changed in the last {DAYS} days of commits, and a turning slice", mine | {*recent}
+
+
+@functools.cache
+def has_history() -> bool:
+    """Whether this is a clone that has all commits, not a copy of files or a shallow clone."""
+    return git("rev-parse", "--is-shallow-repository", "--show-prefix") == ("false",) and bool(git("log", "-1"))
 
 
 @functools.cache
 def git(*words: str) -> tuple[str, ...]:
     """The lines that a command of git prints; none where it fails or there is no git."""
+    command = ["git", "-c", f"safe.directory={ROOT}", *words]  # in a container, another user may have made the clone
     try:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
     except OSError:
         return ()
     return tuple(filter(None, done.stdout.splitlines())) if done.returncode == 0 else ()

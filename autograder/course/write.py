@@ -130,7 +130,7 @@ def gate(course: Course, hidden: Mapping[str, bytes], out: Path) -> str:
     """Run all checks of the course on the reference; say what is wrong, or nothing. What passed is not tried again."""
     names = [e for points in course.assignments.values() for e in points]
     trial, passed = out / "private" / ".trial", out / "private" / "passed"
-    tried = [_digest(text) for text in hidden.values()] + [course.secret, *names]
+    tried = [[name, _digest(text)] for name, text in hidden.items()] + [course.secret, *names]
     now = kept.digest([*build_reference().rglob("*.py"), *(ROOT / "autograder").rglob("*.py")], tried).encode()
     if passed.exists() and passed.read_bytes() == now:
         return ""
