@@ -16,7 +16,6 @@ WITH_EXERCISES = [name for name in FIGURES if "capstone" not in name]
 
 def opened(browser: Browser, book: Book, name: str, scheme: str) -> Page:
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.route("**/vendor/mathjax/**", lambda route: route.abort())  # the page's formulas cost more than its figures
     page.goto(f"{book.address}/{name}.html" if scheme == "http" else (book.folder / f"{name}.html").as_uri())
     page.locator(".course-figure [role=status]").first.wait_for()
     return page
