@@ -56,6 +56,12 @@ def _same_settings_after_each_test() -> Iterator[None]:
     assert settings() == before
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose now: commits that are made while the tests run change nothing."""
+    chosen.changed()
+    chosen.chosen()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name what ran for some chapters only."""
     reports = [report for kind in terminalreporter.stats.values() for report in kind]
