@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from autograder.strip import build_reference
+from tests import chosen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -53,6 +54,21 @@ def _same_settings_after_each_test() -> Iterator[None]:
     before = settings()
     yield
     assert settings() == before
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose now: commits that are made while the tests run change nothing."""
+    chosen.changed()
+    chosen.chosen()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what ran for some chapters only."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    if lines := chosen.summary(report.nodeid for report in reports if isinstance(report, pytest.TestReport)):
+        terminalreporter.section("done for some chapters only; EVERY_CHAPTER=1 does it for all")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 def settings() -> dict[str, str]:

@@ -101,6 +101,11 @@ def lacking(code: str, package: str, files: Mapping[str, str], where: str = "") 
 
 def bound(text: str, name: str) -> bool:
     """Whether a module binds a name, in whatever way; a table of names, as that of what was moved, counts."""
+    return name in _words(text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _words(text: str) -> set[str]:
     words = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Name):
@@ -111,4 +116,4 @@ def bound(text: str, name: str) -> bool:
             words |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             words.add(node.value)
-    return name in words
+    return words

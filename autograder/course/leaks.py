@@ -1,10 +1,12 @@
 """Look for answers, hidden checks and secrets where learners can read: releases, feedback, the built book."""
 import ast
+import functools
+import hashlib
 import html
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 from autograder.strip import ROOT, modules, regions, strip
 
 LONG = 40  # squeezed characters of a passage that no one writes by chance
+SHORT = 16  # and of the shortest that is looked for
+STEP = 8
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,8 @@ class Secret:
     passages: tuple[str, ...]
     share: float = 0.0
 
-    def found_in(self, views: Iterable[str]) -> bool:
-        """Whether more than `share` of the passages stand in one of the squeezed texts."""
+    def found_in(self, views: Iterable[Container[str]]) -> bool:
+        """Whether more than `share` of the passages stand in one of the squeezed texts, or sets of passages."""
         return any(sum(p in v for p in self.passages) > self.share * len(self.passages) for v in views)
 
     def less(self, public: str) -> "Secret":
@@ -61,7 +65,7 @@ def passages(code: str) -> tuple[str, ...]:
                     break
             if len(passage) >= LONG or start == 0:
                 found.append(passage)
-    return tuple(dict.fromkeys(p for p in found if len(p) >= 16))
+    return tuple(dict.fromkeys(p for p in found if len(p) >= SHORT))
 
 
 def answers(exercises: Iterable[str], public: str = "", root: Path = ROOT) -> list[Secret]:
@@ -69,21 +73,31 @@ def answers(exercises: Iterable[str], public: str = "", root: Path = ROOT) -> li
     names = set(exercises)
     found = []
     for module in sorted({name.split(".")[0] for name in names}):
-        text = (root / "solutions" / f"{module}.py").read_text(encoding="utf-8")
-        shown = squeeze(public + strip(text, module))
-        for function, region in regions(text).items():
+        stub, regions = _solutions((root / "solutions" / f"{module}.py").read_text(encoding="utf-8"), module)
+        shown = squeeze(public) + stub
+        for function, passages in regions.items():
             if f"{module}.{function.split('.')[0]}" in names:
-                kept = tuple(p for p in passages(region) if p not in shown)
+                kept = tuple(p for p in passages if p not in shown)
                 found.append(Secret(f"the answer of {module}.{function}", kept))
     return [secret for secret in found if secret.passages]
 
 
-def functions(path: Path, what: str) -> list[Secret]:
+@functools.lru_cache(maxsize=256)
+def _solutions(text: str, module: str) -> tuple[str, dict[str, tuple[str, ...]]]:
+    """The squeezed stub of a module, and the passages of each of its solutions."""
+    return squeeze(strip(text, module)), {name: passages(region) for name, region in regions(text).items()}
+
+
+def functions(path: Path, what: str) -> tuple[Secret, ...]:
     """The top-level functions and classes of a file: a hidden check, another right answer.
 
     Lines with long strings are left out, because a failing check shows its message on purpose.
     """
-    text = path.read_text(encoding="utf-8")
+    return _functions(path.read_text(encoding="utf-8"), f"{what} {path.stem}")
+
+
+@functools.lru_cache(maxsize=256)
+def _functions(text: str, what: str) -> tuple[Secret, ...]:
     found = []
     for node in ast.parse(text).body:
         if not isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -93,8 +107,8 @@ def functions(path: Path, what: str) -> list[Secret]:
         runs = re.split(r"""(?m)^[^\n]*["'][^"'\n]{10,}[^\n]*\n?""", body)
         kept = tuple(p for run in runs for p in passages(run) if len(p) >= LONG)
         if kept:
-            found.append(Secret(f"{what} {path.stem}.{node.name}", kept, share=0.3))
-    return found
+            found.append(Secret(f"{what}.{node.name}", kept, share=0.3))
+    return tuple(found)
 
 
 def everything(root: Path = ROOT, hidden: Path | None = None, secret: str = "") -> list[Secret]:
@@ -148,10 +162,49 @@ def _strings(value: Any) -> Iterator[str]:
                 yield from _strings(item)
 
 
-def scan(folder: Path, secrets: list[Secret]) -> list[Leak]:
-    """List every secret that stands in a file below `folder`."""
+class Search:
+    """Looks for the passages of some secrets in files; what files have in common is read once.
+
+    A text is cut into pieces of SHORT characters, one at every STEP. A passage that stands in it has such a piece near
+    its own beginning, so only passages with a piece of the text are looked for.
+    """
+
+    def __init__(self, secrets: Iterable[Secret]) -> None:
+        self.seen: dict[tuple[str, bytes], list[set[str]]] = {}
+        self.short: set[str] = set()
+        self.pieces: dict[str, set[str]] = {}
+        for passage in {passage for secret in secrets for passage in secret.passages}:
+            if len(passage) < SHORT + STEP - 1:
+                self.short.add(passage)
+            else:
+                for start in range(STEP):
+                    self.pieces.setdefault(passage[start : start + SHORT], set()).add(passage)
+
+    def within(self, text: str) -> set[str]:
+        """The passages that stand in a squeezed text."""
+        pieces = {text[start : start + SHORT] for start in range(0, len(text) - SHORT + 1, STEP)}
+        near = self.short.union(*(self.pieces[piece] for piece in pieces & self.pieces.keys()))
+        return {passage for passage in near if passage in text}
+
+    def of_file(self, path: Path) -> list[set[str]]:
+        """The passages that stand in each view of a file."""
+        key = (path.suffix, hashlib.sha256(path.read_bytes()).digest())
+        if key not in self.seen:
+            self.seen[key] = [self.within(view) for view in views(path)]
+        return self.seen[key]
+
+
+def scan(folder: Path, secrets: list[Secret], search: Search | None = None) -> list[Leak]:
+    """List every secret that stands in a file below `folder`.
+
+    Args:
+        folder: where to look.
+        secrets: what to look for.
+        search: one that knows their passages, to look through several folders.
+    """
+    search = search or Search(secrets)
     found = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        texts = list(views(path))
-        found += [Leak(path, secret.what) for secret in secrets if secret.found_in(texts)]
+        if any(texts := search.of_file(path)):
+            found += [Leak(path, secret.what) for secret in secrets if secret.found_in(texts)]
     return found

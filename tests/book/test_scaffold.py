@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from autograder import kept
 from chapters._book import scaffold
 from tests.conftest import ROOT
 
@@ -30,8 +31,14 @@ def run(command: str, folder):
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
+    """A clone in which what is computed once for each module has been computed."""
     folder = tmp_path_factory.mktemp("scaffold") / "course"
     shutil.copytree(ROOT, folder, ignore=LEAVE_OUT)
+    if kept.FOLDER.exists():
+        shutil.copytree(kept.FOLDER, folder / kept.FOLDER.relative_to(ROOT))
+    git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.org"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "course"]):
+        subprocess.run([*git, *command], cwd=folder, check=True)
     return folder
 
 

@@ -27,6 +27,15 @@ def test_formulas_are_set(visit: Visit):
     assert visit.page.locator("mjx-merror").count() == 0
 
 
+def test_fits_a_phone(visit: Visit):
+    before = visit.page.viewport_size
+    visit.page.set_viewport_size({"width": 360, "height": 740})
+    visit.page.wait_for_timeout(150)
+    too_wide = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    visit.page.set_viewport_size(before)
+    assert too_wide <= 0, f"{too_wide} px wider than a phone"
+
+
 @functools.cache
 def axe() -> str:
     return vendor.axe().read_text(encoding="utf-8")
@@ -42,6 +51,18 @@ VIOLATIONS = """async () => {
 }"""
 
 
+# axe takes longest over the colours of words in code. Of words that stand alike, with the same classes all the way up
+# and hence the same colours in either theme, one is enough; what is hidden axe passes over.
+ALIKE = """() => {
+  const looks = new Set();
+  const look = (node) => (node ? `${look(node.parentElement)} ${node.localName}.${node.className}` : "");
+  const words = [...document.querySelectorAll(".highlight pre span:not(:has(*))")];
+  const again = words.filter((word) => word.checkVisibility() && looks.size === looks.add(look(word)).size);
+  for (const word of again) word.replaceWith(word.textContent);
+  document.body.normalize();
+}"""
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_accessible(visit: Visit, theme: str):
     visit.page.add_style_tag(content="* { transition: none !important }")  # colours would fade for a while
@@ -49,15 +70,7 @@ def test_accessible(visit: Visit, theme: str):
         "theme => { document.documentElement.dataset.theme = theme; document.documentElement.dataset.mode = theme }",
         theme,
     )
+    visit.page.evaluate(ALIKE)
     visit.page.evaluate(axe())
     found = visit.page.evaluate(VIOLATIONS)
     assert found == []
-
-
-def test_fits_a_phone(visit: Visit):
-    before = visit.page.viewport_size
-    visit.page.set_viewport_size({"width": 360, "height": 740})
-    visit.page.wait_for_timeout(150)
-    too_wide = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    visit.page.set_viewport_size(before)
-    assert too_wide <= 0, f"{too_wide} px wider than a phone"

@@ -204,6 +204,10 @@ class Term:
             path = self.course / "course.toml"
             path.write_text(re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text("utf-8")), "utf-8")
 
+    def set_chapters(self, names: Sequence[str]) -> None:
+        """Write a course.toml that sets these chapters."""
+        course_config.write_template(self.course / "course.toml", {name: chapters()[name] for name in names})
+
     def set_exercises(self, names: Sequence[str]) -> None:
         """Write a course.toml that sets these exercises of the chapter and nothing else."""
         path = self.course / "course.toml"

@@ -1,6 +1,7 @@
 """The pieces of the course command: the configuration, what an assignment holds, and the leak scanner."""
 import json
 import os
+import random
 import subprocess
 import sys
 import zipfile
@@ -210,6 +211,17 @@ def plant_hidden(folder):
 
 def plant_secret(folder):
     (folder / "log.txt").write_text("seed=0123456789abcdef0123")
+
+
+def test_the_search_finds_what_stands_in_a_text_and_nothing_else():
+    chance = random.Random(1)
+    text = "".join(chance.choices("abc", k=4000))
+    at = [(chance.randrange(3900), chance.randrange(16, 60)) for _ in range(300)]
+    there = [text[start : start + length] for start, length in at]
+    other = [chance.choice((passage[:-1] + "d", "d" + passage[1:])) for passage in there]
+    search = leaks.Search([leaks.Secret("x", tuple(there)), leaks.Secret("y", tuple(other))])
+    assert search.within(text) == set(there)
+    assert search.within("d".join(text)) == search.within("") == set()
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ REFUSED = ("deep", "old", "latin", "unreadable")
 @pytest.fixture(scope="module")
 def term(tmp_path_factory):
     term = Term(tmp_path_factory.mktemp("engine"))
+    term.set_chapters([CHAPTER])
     term.run(f"python -m autograder course --out {term.course}")
     term.choose(check_seconds="3")
     early = term.run(f"python -m autograder grade {term.course} {CHAPTER}", ok=(2,))

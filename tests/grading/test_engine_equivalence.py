@@ -1,7 +1,7 @@
-"""In every chapter the engine gives the points that plain `nbgrader autograde` gives, cell by cell.
+"""The engine gives the points that plain `nbgrader autograde` gives, cell by cell.
 
-Handed in are the solution, the stub, every other exercise solved, and files with one wrong implementation of each
-exercise: a few of them, all with EVERY_FORM=1.
+This is looked at for the chosen chapters. Handed in are the solution, the stub, every other exercise solved, and files
+with one wrong implementation of each exercise: a few of them, all with EVERY_FORM=1.
 """
 import os
 import shutil
@@ -14,11 +14,13 @@ from autograder import strip
 from autograder.course.assignment import stub
 from autograder.mistakes import mistakes_of
 from autograder.table import chapters
+from tests.chosen import chosen
 from tests.conftest import ROOT
 from tests.grading.course_kit import Term
 
 pytest.importorskip("nbgrader")
 FEW = 3
+CHAPTERS = [name for name in chapters() if name in chosen()]
 PACK = '''
 
 
@@ -65,7 +67,7 @@ def submissions(module: str, names: list[str]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def term(tmp_path_factory):
     term = Term(tmp_path_factory.mktemp("equal"))
-    term.run(f"python -m autograder course --out {term.course}")
+    term.set_chapters(CHAPTERS)
     term.choose(check_seconds="10")
     term.run(f"python -m autograder course --out {term.course}")
     return term
@@ -82,7 +84,7 @@ def scores(course: Path, chapter: str) -> dict[tuple[str, str], float]:
     return {(learner, cell): score for learner, cell, score in rows}
 
 
-@pytest.mark.parametrize("chapter", chapters())
+@pytest.mark.parametrize("chapter", CHAPTERS)
 def test_points_are_those_of_plain_nbgrader(term, chapter):
     course, row = term.course, chapters()[chapter]
     names = [e.name for e in row.exercises]

@@ -1,5 +1,6 @@
 """The engine says of every implementation what plain `check` says: reference, stub, mistakes, right alternatives."""
 import os
+from collections.abc import Iterable
 
 import pytest
 
@@ -8,14 +9,26 @@ from autograder.engine.sandbox import TIERS, Limits
 from autograder.mistakes import mistakes_of
 from autograder.suites import SUITES
 from autograder.table import chapters, exercises
+from tests.chosen import chosen, turned
 from tests.conftest import ROOT
 from tests.grading.engine_kit import REFERENCE, SMALL, graded, swapped
 
 MODULES = [c.module for c in chapters().values()]
 BY_MISTAKE = {(m.exercise, m.when): m for module in MODULES for m in mistakes_of(module)}
-CHOSEN = [m for module in MODULES for m in mistakes_of(module)] if os.environ.get("EVERY_FORM") else BY_MISTAKE.values()
-MUTANTS = [(m.exercise, m.form) for m in CHOSEN]  # EVERY_FORM=1: all code forms of each mistake
-ALTERNATIVES = [(a.exercise, a.implementation.__name__) for module in MODULES for a in alternatives_of(module)]
+FORMS = [m for module in MODULES for m in mistakes_of(module)] if os.environ.get("EVERY_FORM") else BY_MISTAKE.values()
+
+
+def some(names: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """All of the chosen chapters, and one an exercise of the others, with every commit another."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, form in names:
+        found.setdefault(name, []).append((name, form))
+    every = [name for name in found if exercises()[name].chapter in chosen()]
+    return [one for name, forms in found.items() for one in (forms if name in every else turned(forms)[:1])]
+
+
+MUTANTS = some((m.exercise, m.form) for m in FORMS)  # EVERY_FORM=1: all code forms of each mistake
+ALTERNATIVES = some((a.exercise, a.implementation.__name__) for module in MODULES for a in alternatives_of(module))
 SLOW = Limits(cpu=20, wall=60)
 
 

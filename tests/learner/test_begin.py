@@ -4,7 +4,7 @@ import pytest
 from nbclient import NotebookClient
 
 from autograder import begin, strip
-from tests.book.test_nbval import cells, environment
+from tests.book.test_runs import environment, made_of
 
 
 def said(nb: nbformat.NotebookNode) -> list[str]:
@@ -15,7 +15,7 @@ def test_cells_see_a_file_as_it_was_last_saved(tmp_path):
     strip.write_library(tmp_path / "gptlib", strip.strip)
     save = "from pathlib import Path\nfile = Path(attention.__file__)\nold = file.read_text()\n"
     save += "file.write_text(old + {!r})"
-    nb = cells(
+    nb = made_of(
         "from autograder.begin import begin\nbegin()\nfrom gptlib import attention",
         save.format("\nANSWER = 42\n"),
         "print(attention.ANSWER)",

@@ -1,4 +1,8 @@
-"""Every chapter's notebook runs: on the reference without a word on stderr, and as a learner begins."""
+"""Every chapter's notebook runs: on the reference without a word on stderr, and as a learner begins.
+
+On the reference, what the book has run is looked at, at its quick budget; a page that has changed since runs first. The
+notebook as it stands runs at the smoke budget, with sliders where the book has pictures, for the chosen chapters.
+"""
 import ast
 import os
 import subprocess
@@ -10,10 +14,12 @@ import pytest
 from nbclient import NotebookClient
 
 from autograder import strip
-from chapters._book import notebook
+from chapters._book import cells, execute, notebook
 from chapters._book.site import ROOT, Site
+from tests.chosen import chosen
 
-NOTEBOOKS = [path.with_suffix(".ipynb") for path in notebook.sources(Site())]
+SITE = Site()
+NOTEBOOKS = [path.with_suffix(".ipynb") for path in notebook.sources(SITE)]
 NOT_WRITTEN = "not written yet"
 
 
@@ -88,8 +94,20 @@ def stubs(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", cells.pages(SITE), ids=lambda path: path.stem)
 def test_the_reference_runs_every_cell(path):
+    [page] = execute.pages(SITE, [path])
+    assert execute.bring_up_to_date([page]) == []
+    ran = [cell for cell in page.executed().cells if cell.cell_type == "code"]
+    assert cells.problems(page.executed()) == []
+    assert [cell.execution_count for cell in ran] == list(range(1, len(ran) + 1))
+    if path.with_suffix(".ipynb") in NOTEBOOKS:
+        there = nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells
+        assert [cell.source for cell in ran] == [cell.source for cell in there if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem in chosen()], ids=lambda path: path.stem)
+def test_the_notebook_runs_at_the_smallest_budget(path):
     done = nbval(path)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -101,7 +119,7 @@ def test_a_beginner_meets_nothing_unexpected(path, stubs):
     assert surprises(nb) == []
 
 
-def cells(*sources: str) -> nbformat.NotebookNode:
+def made_of(*sources: str) -> nbformat.NotebookNode:
     """A notebook of code cells; a check cell is marked as nbgrader's."""
     nb = nbformat.v4.new_notebook()
     for source in sources:
@@ -117,7 +135,7 @@ def test_the_run_on_the_reference_can_fail(tmp_path):
         "shown": 'print("NotImplementedError")',
     }
     for name, source in {**bad, "good": "import gptlib\nprint(gptlib.__file__)"}.items():
-        nbformat.write(cells(source), tmp_path / f"{name}.ipynb")
+        nbformat.write(made_of(source), tmp_path / f"{name}.ipynb")
     done = nbval(*sorted(tmp_path.glob("*.ipynb")))
     assert "3 failed, 1 passed" in done.stdout, done.stdout + done.stderr
     for words in ("a warning", "ZeroDivisionError", "shows a NotImplementedError"):
@@ -126,7 +144,7 @@ def test_the_run_on_the_reference_can_fail(tmp_path):
 
 def test_the_run_as_a_learner_can_fail(tmp_path, stubs):
     nb = as_learner(
-        cells(
+        made_of(
             "from autograder import check\nfrom gptlib import attention",
             'check("attention.causal_mask")',
             "mask = attention.causal_mask(2, 2)",
