@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from autograder import fingerprints, source
+from autograder import fingerprints, renamed, source
 from autograder.checks import Failed, wrap
 from autograder.limits import TimeUp, quiet, seconds, time_limit
 from autograder.suites import checks_of, run, run_one, sentence
@@ -50,10 +50,10 @@ def check(name: str, suite: str = "visible") -> None:
         raise CheckFailed(not_written(error, row, str(path))) from None
     except Failed as error:
         text = error.text() + (named(row, implementation) if suite == "visible" else "")
-        raise CheckFailed(_failure(error, text, row, path)) from None
+        raise CheckFailed(_failure(error, text + renamed.told(row, source.read(path)), row, path)) from None
     except (Exception, SystemExit) as error:
         text = f"Your code raised {type(error).__name__}: {error}\n{source.blame(error, path)}".rstrip()
-        raise CheckFailed(_failure(error, text, row, path)) from None
+        raise CheckFailed(_failure(error, text + renamed.told(row, source.read(path)), row, path)) from None
     kind = "checks" if suite == "visible" else "hidden checks"
     print(f"{name} passes its {kind}.")
 

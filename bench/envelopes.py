@@ -1,7 +1,6 @@
 """The loss envelope of a preset: `python -m bench envelopes cpu-quick [--seeds 3]`, into the data that learners get."""
 import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -9,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.machine import machine
+from bench.machine import load, machine
 
 ROOT = Path(__file__).parents[1]
 BANDS = ROOT / "gptlib" / "capstone" / "gpt_envelopes.json"
@@ -46,6 +45,7 @@ def main(argv: list[str]) -> int:
     from gptlib.capstone import envelopes
     from gptlib.capstone import gpt as capstone_gpt
 
+    before = "" if torch.cuda.is_available() else f", load {load()}"
     tokens = capstone_gpt.prepare(capstone_gpt.preset(chosen.preset), chosen.tokens)
     runs, times = [], []
     for seed in range(chosen.seeds):
@@ -56,11 +56,10 @@ def main(argv: list[str]) -> int:
     gpu = torch.cuda.is_available()
     what = torch.cuda.get_device_name() if gpu else f"{machine()['cpu']}, {torch.get_num_threads()} thread(s)"
     known = json.loads(BANDS.read_text(encoding="utf-8"))
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") and not gpu else ""
-    known[chosen.preset] = envelopes.make(runs, statistics.median(times), f"{what}{load}, torch {torch.__version__}")
+    known[chosen.preset] = envelopes.make(runs, statistics.median(times), f"{what}{before}, torch {torch.__version__}")
     known[chosen.preset]["clock"] = "waiting" if gpu else "computing"
     BANDS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {BANDS}; run `python -m autograder strip` to bring it to gptlib/")
+    print(f"wrote {BANDS}; run `python -m autograder strip` to take it into the course")
     return 0
 
 

@@ -5,6 +5,9 @@ that of its whole call for some new tokens behind a prompt, less the time that t
 The floor multiplies every weight matrix with its vector and does nothing else.
 
     BENCH_TOKENS=64 BENCH_ROUNDS=5 python -m bench generation
+
+Another kind of processor is another result, and `ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2` makes one of the
+same chip: without the units for bfloat16 that newer ones have.
 """
 import functools
 import os
@@ -22,7 +25,7 @@ PROMPT, CONTEXT = 64, 1024
 
 def measure() -> dict[str, dict[str, dict[str, float]]]:
     """Median CPU milliseconds a step for each setting and peer, and the ratios to transformers."""
-    tokens, rounds = int(os.environ.get("BENCH_TOKENS", 24)), int(os.environ.get("BENCH_ROUNDS", 5))
+    tokens, rounds = int(os.environ.get("BENCH_TOKENS", 64)), int(os.environ.get("BENCH_ROUNDS", 5))
     torch.set_num_threads(1)
     found = {}
     for name, batch in (("124M", 1), ("124M", 8), ("4L/128d", 1), ("4L/128d", 8)):

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from bench.machine import kind
+
 ROOT = Path(__file__).parents[1]
 README, INSTRUCTOR = ROOT / "README.md", ROOT / "chapters" / "instructor.md"
 PAGES = (README, INSTRUCTOR)
@@ -90,9 +92,10 @@ WORDS = {"setup_time": setup_time, "grading": grading, "scale": scale, "survival
 
 
 def place(found: dict) -> str:
-    """The machine of a measurement in words."""
+    """The machine of a measurement in words, and whether it had other work to do."""
     machine = found["machine"]
-    return (f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
+    busy = "**A busy machine** " if found.get("busy") else ""
+    return (f"{busy}{kind(machine)}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
             f"Python {machine['python']}")  # fmt: skip
 
 

@@ -46,13 +46,13 @@ class Block(nn.Module):
     def __init__(self, d_model: int, n_heads: int, tricks: Tricks) -> None:
         super().__init__()
         self.tricks, self.n_heads = tricks, n_heads
-        self.norm_1, self.norm_2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
+        self.attention_norm, self.feed_forward_norm = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
         if tricks.one_product:
             self.qkv = nn.Linear(d_model, 3 * d_model)
         else:
             self.heads = nn.ModuleList(Head(d_model, d_model // n_heads) for _ in range(n_heads))
         self.output = nn.Linear(d_model, d_model)
-        self.expand, self.contract = nn.Linear(d_model, 4 * d_model), nn.Linear(4 * d_model, d_model)
+        self.up, self.down = nn.Linear(d_model, 4 * d_model), nn.Linear(4 * d_model, d_model)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend causally; (..., T, K) each."""
@@ -71,14 +71,14 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attention and the feed-forward layer, each added to what comes in; (B, T, D)."""
-        normed = self.norm_1(x)
+        normed = self.attention_norm(x)
         if self.tricks.one_product:
             parts = self.qkv(normed).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
             found = self.attend(*parts).transpose(1, 2).flatten(-2)
         else:
             found = torch.cat([self.attend(*head(normed)) for head in self.heads], dim=-1)
         x = x + self.output(found)
-        return x + self.contract(self.gelu(self.expand(self.norm_2(x))))
+        return x + self.down(self.gelu(self.up(self.feed_forward_norm(x))))
 
 
 class SlowGPT(nn.Module):
@@ -87,14 +87,15 @@ class SlowGPT(nn.Module):
     def __init__(self, shape: dict[str, int], vocab: int, tricks: Tricks) -> None:
         super().__init__()
         d_model = shape["d_model"]
-        self.token, self.place = nn.Embedding(vocab, d_model), nn.Embedding(shape["context_length"], d_model)
+        self.token_embedding = nn.Embedding(vocab, d_model)
+        self.position_embedding = nn.Embedding(shape["context_length"], d_model)
         self.blocks = nn.Sequential(*(Block(d_model, shape["n_heads"], tricks) for _ in range(shape["n_layers"])))
-        self.norm = nn.LayerNorm(d_model)
+        self.final_norm = nn.LayerNorm(d_model)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits (B, T, V) of tokens (B, T)."""
-        x = self.token(tokens) + self.place.weight[: tokens.size(1)]
-        return F.linear(self.norm(self.blocks(x)), self.token.weight)
+        x = self.token_embedding(tokens) + self.position_embedding.weight[: tokens.size(1)]
+        return F.linear(self.final_norm(self.blocks(x)), self.token_embedding.weight)
 
 
 def ways(shape: dict[str, int], vocab: int, batch: Any) -> dict[str, Callable[[], None]]:

@@ -11,15 +11,14 @@ Axes:
     W: beams that a search keeps, at most
 """
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Takes tokens (B, T), int64, and gives the logits (B, V) of the next token.
-Predict = Callable[[Tensor], Tensor]
+from .inference import Predict
 
 PAD = -1  # stands behind the end of a text that stopped early; it is no token
 

@@ -16,7 +16,7 @@ Axes:
     K: d_head, the width of a query and a key in one head
     V: vocabulary
 """
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -24,9 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .gpt2 import GPT2, GPT2Config
-
-# Takes tokens, (B, T), and gives logits of the next one, (B, V).
-Predict = Callable[[Tensor], Tensor]
+from .inference import Predict
 
 
 def cache_bytes(
@@ -88,7 +86,7 @@ def cache_mask(
 class LayerCache(nn.Module):
     """The keys and values of one block, in tensors that are made once and filled from the left.
 
-    `keys` and `values` are None until the first are appended, then (B, H, size, K), of which `filled` places are in
+    `keys` and `values` are None until the first are appended, then (B, H, size, K), of which `stored` places are in
     use. With a window, `size` may be smaller than the text: when the places run out, what the window still needs is
     moved to the front, and the rest is forgotten.
 
@@ -117,10 +115,10 @@ class LayerCache(nn.Module):
     def reset(self, padding: Tensor | None = None) -> None:
         """Forget all texts (given); the next ones have `padding`, (B,), filling at their left ends."""
         self.keys = self.values = None
-        self.filled, self.padding = 0, padding
+        self.stored, self.padding = 0, padding
 
-    def make_room(self, key: Tensor) -> tuple[Tensor, Tensor]:
-        """See to it that the places behind `filled` suffice for `key`, (B, H, T, K) (given; no exercise).
+    def allocate(self, key: Tensor) -> tuple[Tensor, Tensor]:
+        """See to it that the places behind `stored` suffice for `key`, (B, H, T, K) (given; no exercise).
 
         Returns:
             `keys` and `values` themselves, not copies: (B, H, size, K) each.
@@ -135,16 +133,16 @@ class LayerCache(nn.Module):
         if (batch, heads, width) != (self.keys.size(0), self.keys.size(1), self.keys.size(3)):
             stored = tuple(self.keys.shape)
             raise ValueError(f"key must have the batch, heads and width of {stored}, got {tuple(key.shape)}")
-        if self.filled + length <= self.size:
+        if self.stored + length <= self.size:
             return self.keys, self.values
-        kept = self.filled if self.window is None else min(self.filled, self.window - 1)
+        kept = self.stored if self.window is None else min(self.stored, self.window - 1)
         if kept + length > self.size:
             raise ValueError(f"key must fit into the {self.size} places of the cache, got {kept} + {length} positions")
         for store in (self.keys, self.values):
-            store[:, :, :kept] = store[:, :, self.filled - kept : self.filled].clone()
+            store[:, :, :kept] = store[:, :, self.stored - kept : self.stored].clone()
         if self.padding is not None:
-            self.padding = (self.padding - (self.filled - kept)).clamp(min=0)
-        self.filled = kept
+            self.padding = (self.padding - (self.stored - kept)).clamp(min=0)
+        self.stored = kept
         return self.keys, self.values
 
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,7 +158,7 @@ class LayerCache(nn.Module):
         Raises:
             ValueError: the cache is full, or the batch is another one.
         """
-        keys, values = self.make_room(key)  # (B, H, size, K) each, with places to write on behind `filled`
+        keys, values = self.allocate(key)  # (B, H, size, K) each, with places to write on behind `stored`
         # YOUR CODE HERE
         raise NotImplementedError("kv_cache.LayerCache")
 

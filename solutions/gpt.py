@@ -91,8 +91,8 @@ def gelu(x: Tensor) -> Tensor:
 class Block(nn.Module):
     """One block of the decoder: attention, then a feed-forward network, each added to its input and normalised after.
 
-    Its parts are `attend` (an `attention.MultiHeadAttention`), `norm_1`, `widen` (D to d_ff), `narrow` (d_ff to D),
-    `norm_2` and `drop`.
+    Its parts are `attention` (an `attention.MultiHeadAttention`), `attention_norm`, `up` (from D to d_ff), `down` (from
+    d_ff to D), `feed_forward_norm` and `dropout`.
 
     Args:
         d_model: width D of what comes in and goes out.
@@ -109,12 +109,12 @@ class Block(nn.Module):
 
     def __init__(self, d_model: int, n_heads: int, d_ff: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.attend = attention.MultiHeadAttention(d_model, n_heads)
-        self.norm_1 = nn.LayerNorm(d_model)
-        self.widen = nn.Linear(d_model, d_ff)
-        self.narrow = nn.Linear(d_ff, d_model)
-        self.norm_2 = nn.LayerNorm(d_model)
-        self.drop = nn.Dropout(dropout)
+        self.attention = attention.MultiHeadAttention(d_model, n_heads)
+        self.attention_norm = nn.LayerNorm(d_model)
+        self.up = nn.Linear(d_model, d_ff)
+        self.down = nn.Linear(d_ff, d_model)
+        self.feed_forward_norm = nn.LayerNorm(d_model)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Let each position gather from itself and those before it, then work on it alone.
@@ -127,8 +127,8 @@ class Block(nn.Module):
         """
         # BEGIN SOLUTION
         mask = attention.causal_mask(x.size(1)).to(x.device)
-        x = self.norm_1(x + self.drop(self.attend(x, mask=mask)))
-        return self.norm_2(x + self.drop(self.narrow(gelu(self.widen(x)))))
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask=mask)))
+        return self.feed_forward_norm(x + self.dropout(self.down(gelu(self.up(x)))))
         # END SOLUTION
 
 
@@ -148,11 +148,11 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
-        self.token = nn.Embedding(config.vocab_size, config.d_model)
-        self.position = nn.Embedding(config.context_length, config.d_model)
+        self.token_embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.position_embedding = nn.Embedding(config.context_length, config.d_model)
         sizes = config.d_model, config.n_heads, config.d_ff, config.dropout
         self.blocks = nn.ModuleList(Block(*sizes) for _ in range(config.n_layers))
-        self.drop = nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02 * math.sqrt(768 / config.d_model))
@@ -173,14 +173,14 @@ class GPT(nn.Module):
                 f"tokens must be at most context_length = {self.config.context_length} long, got {tokens.size(1)}"
             )
         places = torch.arange(tokens.size(1), device=tokens.device)
-        states = [self.drop(self.token(tokens) + self.position(places))]
+        states = [self.dropout(self.token_embedding(tokens) + self.position_embedding(places))]
         for block in self.blocks:
             states.append(block(states[-1]))
         return states
 
     def logits(self, states: Tensor) -> Tensor:
         """Compare states with the embeddings of all tokens, (..., D) to (..., V): the output layer is tied."""
-        return F.linear(states, self.token.weight)
+        return F.linear(states, self.token_embedding.weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Predict the next token at every position.

@@ -1,9 +1,10 @@
 """GPT-2: a decoder whose layer norms stand before what they feed, so that one can stack forty-eight blocks.
 
 The names of the parts: a `GPT2` has `token_embedding`, `position_embedding`, `blocks` and `final_norm`; a `Block` has
-`norm_1`, `attention` (with `qkv` and `output`), `norm_2`, `expand` and `contract`. There is no output matrix: the
-token embedding serves twice. How positions look at one another is a parameter, `mix`: without one, each position
-looks at itself and at all before it; a cache of keys and values, or a figure that wants the weights, brings its own.
+`attention_norm`, `attention` (with `qkv` and `output`), `feed_forward_norm`, `up` and `down`. There is no output
+matrix: the token embedding serves twice. How positions look at one another is a parameter, `mix`: without one, each
+position looks at itself and at all before it; a cache of keys and values, or a figure that wants the weights, brings
+its own.
 
 Axes:
     B: batch
@@ -151,7 +152,7 @@ def initial_std(name: str, n_layers: int) -> float:
     # BEGIN SOLUTION
     if name.endswith("bias"):
         return 0.0
-    if name.endswith(("attention.output.weight", "contract.weight")):
+    if name.endswith(("attention.output.weight", "down.weight")):
         return STD / math.sqrt(2 * n_layers)
     return STD
     # END SOLUTION
@@ -236,18 +237,18 @@ class Block(nn.Module):
     def __init__(self, d_model: int, n_heads: int, d_ff: int | None = None, dropout: float = 0.0) -> None:
         super().__init__()
         d_ff = 4 * d_model if d_ff is None else d_ff
-        self.norm_1 = nn.LayerNorm(d_model)
+        self.attention_norm = nn.LayerNorm(d_model)
         self.attention = SelfAttention(d_model, n_heads, dropout)
-        self.norm_2 = nn.LayerNorm(d_model)
-        self.expand = nn.Linear(d_model, d_ff)
-        self.contract = nn.Linear(d_ff, d_model)
+        self.feed_forward_norm = nn.LayerNorm(d_model)
+        self.up = nn.Linear(d_model, d_ff)
+        self.down = nn.Linear(d_ff, d_model)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mix: Mix | None = None) -> Tensor:
         """Add to each position what attention finds, then what the feed-forward layer makes of it.
 
-        The feed-forward layer is `expand`, the tanh form of GELU, `contract`, `dropout`. `attention(…, mix)` takes
-        care of the causal mask and of its own dropout.
+        The feed-forward layer is `up`, the tanh form of GELU, `down`, `dropout`. `attention(…, mix)` takes care of the
+        causal mask and of its own dropout.
 
         Args:
             x: (B, T, D).
@@ -257,9 +258,9 @@ class Block(nn.Module):
             (B, T, D).
         """
         # BEGIN SOLUTION
-        x = x + self.attention(self.norm_1(x), mix)
-        hidden = F.gelu(self.expand(self.norm_2(x)), approximate="tanh")
-        return x + self.dropout(self.contract(hidden))
+        x = x + self.attention(self.attention_norm(x), mix)
+        hidden = F.gelu(self.up(self.feed_forward_norm(x)), approximate="tanh")
+        return x + self.dropout(self.down(hidden))
         # END SOLUTION
 
 
@@ -376,9 +377,9 @@ def from_hugging_face(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str,
     | theirs | ours |
     |---|---|
     | wte, wpe, ln_f | token_embedding, position_embedding, final_norm |
-    | h.3.ln_1, h.3.ln_2 | blocks.3.norm_1, blocks.3.norm_2 |
+    | h.3.ln_1, h.3.ln_2 | blocks.3.attention_norm, blocks.3.feed_forward_norm |
     | h.3.attn.c_attn, h.3.attn.c_proj | blocks.3.attention.qkv, blocks.3.attention.output |
-    | h.3.mlp.c_fc, h.3.mlp.c_proj | blocks.3.expand, blocks.3.contract |
+    | h.3.mlp.c_fc, h.3.mlp.c_proj | blocks.3.up, blocks.3.down |
 
     Args:
         tensors: by their published names; each may begin with "transformer.". What is no parameter (`h.3.attn.bias`,

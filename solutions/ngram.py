@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 Counts = dict[str, dict[str, int]]
-Predict = Callable[[str], Tensor]
+LanguageModel = Callable[[str], Tensor]  # takes a context, gives the (V,) probabilities of the next token
 
 
 def vocabulary(documents: Sequence[str]) -> str:
@@ -130,7 +130,7 @@ def check_estimate(
     return list(weights)
 
 
-def perplexity(predict: Predict, text: str, vocabulary: str, context: str = "") -> float:
+def perplexity(predict: LanguageModel, text: str, vocabulary: str, context: str = "") -> float:
     """Measure how surprised a model is by a text: 2 to the power of its cross-entropy in bits per token.
 
     Each token of the text is predicted from all that stands before it: `context`, then the earlier tokens of the
@@ -175,7 +175,7 @@ def check_text(text: str, vocabulary: str) -> None:
 
 
 def sample(
-    predict: Predict,
+    predict: LanguageModel,
     vocabulary: str,
     length: int,
     prompt: str = "",
@@ -215,7 +215,7 @@ def sample(
 
 def model(
     tables: Sequence[Counts], vocabulary: str, k: float = 0.0, weights: Sequence[float] | None = None
-) -> Predict:
+) -> LanguageModel:
     """Make a language model of count tables (given; no exercise): `predict(context)` calls `probability`.
 
     Answers are remembered by the last n − 1 tokens, all that order n can see.

@@ -88,7 +88,7 @@ class LayerNorm(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers, `inner` and `outer`, with a ReLU between: what each position thinks by itself (given).
+    """Two linear layers, `up` and `down`, with a ReLU between: what each position thinks by itself (given).
 
     Source:
         Vaswani et al. 2017, equation 2.
@@ -96,11 +96,11 @@ class FeedForward(nn.Module):
 
     def __init__(self, d_model: int, d_ff: int) -> None:
         super().__init__()
-        self.inner, self.outer = nn.Linear(d_model, d_ff), nn.Linear(d_ff, d_model)
+        self.up, self.down = nn.Linear(d_model, d_ff), nn.Linear(d_ff, d_model)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., D) to (..., D)."""
-        return self.outer(self.inner(x).relu())
+        return self.down(self.up(x).relu())
 
 
 def add_and_norm(
@@ -230,20 +230,21 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         sizes = (config.d_model, config.n_heads, config.d_ff, config.norm_first)
-        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
-        nn.init.normal_(self.embedding.weight, std=config.d_model**-0.5)
+        self.token_embedding = nn.Embedding(config.vocab_size, config.d_model)
+        nn.init.normal_(self.token_embedding.weight, std=config.d_model**-0.5)
         self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(config.n_layers))
         self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(config.n_layers))
         ends = [LayerNorm(config.d_model) if config.norm_first else nn.Identity() for _ in range(2)]
         self.encoder_norm, self.decoder_norm = ends
-        self.positions: Tensor
-        self.register_buffer("positions", sinusoidal_positions(config.context_length, config.d_model), persistent=False)
+        self.position_embedding: Tensor
+        fixed = sinusoidal_positions(config.context_length, config.d_model)
+        self.register_buffer("position_embedding", fixed, persistent=False)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Map tokens (B, T) to (B, T, D): embedding times √D, plus the positions."""
         if tokens.size(1) > self.config.context_length:
             raise ValueError(f"tokens must be at most {self.config.context_length} long, got {tokens.size(1)}")
-        return self.embedding(tokens) * math.sqrt(self.config.d_model) + self.positions[: tokens.size(1)]
+        return self.token_embedding(tokens) * math.sqrt(self.config.d_model) + self.position_embedding[: tokens.size(1)]
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Read tokens (B, S); return the memory (B, S, D) and who is real in it, (B, 1, 1, S)."""
@@ -258,7 +259,7 @@ class Transformer(nn.Module):
         x, mask = self.embed(target), causal_mask(target.size(1)).to(target.device)
         for layer in self.decoder:
             x = layer(x, memory, mask, memory_mask)
-        return self.decoder_norm(x) @ self.embedding.weight.T
+        return self.decoder_norm(x) @ self.token_embedding.weight.T
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Map source (B, S) and target (B, T) to logits (B, T, V)."""

@@ -16,9 +16,9 @@ HEAD, JOINT = "gpt.TaskHead", "gpt.finetune_loss"
 class TorchGELU(reference.Block):
     def forward(self, x):
         mask = torch.ones(x.size(1), x.size(1), dtype=torch.bool).tril()
-        x = self.norm_1(self.drop(self.attend(x, mask=mask)) + x)
-        fed = self.narrow(F.gelu(self.widen(x), approximate="tanh"))
-        return self.norm_2(self.drop(fed) + x)
+        x = self.attention_norm(self.dropout(self.attention(x, mask=mask)) + x)
+        fed = self.down(F.gelu(self.up(x), approximate="tanh"))
+        return self.feed_forward_norm(self.dropout(fed) + x)
 
 
 @alternative(BLOCK, "norms by hand")
@@ -29,17 +29,17 @@ class NormsByHand(reference.Block):
             variance = centred.square().mean(-1, keepdim=True)
             return centred * torch.rsqrt(variance + layer.eps) * layer.weight + layer.bias
 
-        found = self.attend(x, x, attention.causal_mask(x.size(1)))
-        x = norm(self.norm_1, x + self.drop(found))
-        return norm(self.norm_2, x + self.drop(self.narrow(reference.gelu(self.widen(x)))))
+        found = self.attention(x, x, attention.causal_mask(x.size(1)))
+        x = norm(self.attention_norm, x + self.dropout(found))
+        return norm(self.feed_forward_norm, x + self.dropout(self.down(reference.gelu(self.up(x)))))
 
 
 @alternative(BLOCK, "position by position, each looking back")
 class OneByOne(reference.Block):
     def forward(self, x):
-        rows = [self.attend(x[:, t : t + 1], x[:, : t + 1]) for t in range(x.size(1))]
-        x = self.norm_1(x + self.drop(torch.cat(rows, dim=1)))
-        return self.norm_2(x + self.drop(self.narrow(reference.gelu(self.widen(x)))))
+        rows = [self.attention(x[:, t : t + 1], x[:, : t + 1]) for t in range(x.size(1))]
+        x = self.attention_norm(x + self.dropout(torch.cat(rows, dim=1)))
+        return self.feed_forward_norm(x + self.dropout(self.down(reference.gelu(self.up(x)))))
 
 
 @alternative(LOSS, "targets of −100 where nothing is to be predicted")

@@ -38,27 +38,27 @@ def by_shapes(n_layers, d_model, vocab_size, context_length, d_ff):
 @alternative(BLOCK, "GELU written out")
 class WrittenOut(reference.Block):
     def forward(self, x, mix=None):
-        x = x + self.attention(self.norm_1(x), mix=mix)
-        u = self.expand(self.norm_2(x))
+        x = x + self.attention(self.attention_norm(x), mix=mix)
+        u = self.up(self.feed_forward_norm(x))
         u = 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
-        return x + self.dropout(self.contract(u))
+        return x + self.dropout(self.down(u))
 
 
 @alternative(BLOCK, "one sum at the end")
 class OneSum(reference.Block):
     def forward(self, x, mix=None):
-        found = self.attention(self.norm_1(x), mix)
-        inner = F.gelu(self.expand(self.norm_2(found + x)), approximate="tanh")
-        return torch.stack([x, found, self.dropout(self.contract(inner))]).sum(0)
+        found = self.attention(self.attention_norm(x), mix)
+        inner = F.gelu(self.up(self.feed_forward_norm(found + x)), approximate="tanh")
+        return torch.stack([x, found, self.dropout(self.down(inner))]).sum(0)
 
 
 @alternative(BLOCK, "functions instead of the layers")
 class Functional(reference.Block):
     def forward(self, x, mix=None):
-        n = self.norm_1
+        n = self.attention_norm
         x = self.attention(F.layer_norm(x, x.shape[-1:], n.weight, n.bias, n.eps), mix) + x
-        inner = F.linear(self.norm_2(x), self.expand.weight, self.expand.bias)
-        return self.contract(torch.nn.GELU(approximate="tanh")(inner)) + x
+        inner = F.linear(self.feed_forward_norm(x), self.up.weight, self.up.bias)
+        return self.down(torch.nn.GELU(approximate="tanh")(inner)) + x
 
 
 @alternative(STD, "a table of endings")
@@ -67,7 +67,7 @@ def table(name, n_layers):
         raise ValueError(f"n_layers must be at least 1, got {n_layers}")
     ends = {
         "output.weight": 0.02 * (2 * n_layers) ** -0.5,
-        "contract.weight": 0.02 * (2 * n_layers) ** -0.5,
+        "down.weight": 0.02 * (2 * n_layers) ** -0.5,
         "bias": 0.0,
     }
     return next((std for end, std in ends.items() if name.endswith(end)), 0.02)
@@ -80,14 +80,14 @@ def by_parts(name, n_layers):
     *_, layer, kind = name.split(".")
     if kind == "bias":
         return 0.0
-    return 0.02 / (n_layers + n_layers) ** 0.5 if layer in {"output", "contract"} else 0.02
+    return 0.02 / (n_layers + n_layers) ** 0.5 if layer in {"output", "down"} else 0.02
 
 
 @alternative(STD, "a variance first")
 def variance(name, n_layers):
     if n_layers < 1:
         raise ValueError(f"n_layers must be at least 1, got {n_layers}")
-    additions = 2 * n_layers if "output" in name or "contract" in name else 1
+    additions = 2 * n_layers if "output" in name or "down" in name else 1
     return 0.0 if "bias" in name else math.sqrt(4e-4 / additions)
 
 

@@ -74,37 +74,37 @@ def distances(length, offset=0, padding=None, window=None):
 class Narrow(reference.LayerCache):
     def append(self, key, value):
         length = key.size(2)
-        stores = self.make_room(key)
+        stores = self.allocate(key)
         for store, new in zip(stores, (key, value), strict=True):
-            store.narrow(2, self.filled, length).copy_(new)
-        self.filled += length
-        return tuple(store.narrow(2, 0, self.filled) for store in stores)
+            store.narrow(2, self.stored, length).copy_(new)
+        self.stored += length
+        return tuple(store.narrow(2, 0, self.stored) for store in stores)
 
     def forward(self, query, key, value):
         keys, values = self.append(key, value)
-        mask = reference.cache_mask(query.size(2), self.filled - query.size(2), self.padding, self.window)
+        mask = reference.cache_mask(query.size(2), self.stored - query.size(2), self.padding, self.window)
         return attend(query, keys, values, mask)
 
 
 @alternative(LAYER, "index_copy, and copies given back")
 class IndexCopy(reference.LayerCache):
     def append(self, key, value):
-        keys, values = self.make_room(key)
-        places = torch.arange(self.filled, self.filled + key.size(-2))
+        keys, values = self.allocate(key)
+        places = torch.arange(self.stored, self.stored + key.size(-2))
         keys.index_copy_(2, places, key)
         values.index_copy_(2, places, value)
-        self.filled += len(places)
-        return keys[:, :, : self.filled].clone(), values[:, :, : self.filled].clone()
+        self.stored += len(places)
+        return keys[:, :, : self.stored].clone(), values[:, :, : self.stored].clone()
 
 
 @alternative(LAYER, "tensors that are concatenated")
 class Concatenated(reference.LayerCache):
     def append(self, key, value):
-        keys, values = self.make_room(key)
-        old = self.filled
+        keys, values = self.allocate(key)
+        old = self.stored
         found = torch.cat([keys[:, :, :old], key], 2), torch.cat([values[:, :, :old], value], 2)
-        self.filled = old + key.size(2)
-        keys[:, :, : self.filled], values[:, :, : self.filled] = found
+        self.stored = old + key.size(2)
+        keys[:, :, : self.stored], values[:, :, : self.stored] = found
         return found
 
 
@@ -114,7 +114,7 @@ class Sliced(reference.LayerCache):
         keys, values = self.append(key, value)
         found = []
         for t in range(query.size(2)):
-            place = self.filled - query.size(2) + t
+            place = self.stored - query.size(2) + t
             mask = reference.cache_mask(1, place, self.padding, self.window)
             found.append(attend(query[:, :, t : t + 1], keys[:, :, : place + 1], values[:, :, : place + 1], mask))
         return torch.cat(found, 2)

@@ -16,7 +16,7 @@ from autograder.table import Chapter
 CHECK = re.compile(r"""check\(\s*["']([\w.]+)["']\s*(?:,\s*["'](\w+)["'])?\s*\)""")
 TOOLS = ("__main__.py", "learner/submit.py")  # so that `python -m autograder submit` works in the folder
 NEVER = ("course", "engine", "review", "hidden", "mistakes", "alternatives")  # packages that no learner gets
-BY_CHAPTER = ("figures", "weights")  # packages of gptlib of which an assignment has what its chapter uses
+BY_CHAPTER = ("capstone", "figures", "weights")  # packages of gptlib of which an assignment has what its chapter uses
 FILLED_IN = "*Given in this course: this function comes filled in, and its check carries no points.*"
 
 

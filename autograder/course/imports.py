@@ -1,11 +1,13 @@
 """Which files of a package some code needs: imports are followed through the text, and nothing is run."""
 import ast
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 
 FIGURE = "_figure"  # `figures.ngram_figure` is found in figures/ngram.py
 
 
-def wanted(code: str, package: str, where: str = "") -> Iterator[tuple[str, str]]:
+@functools.lru_cache(maxsize=1024)
+def wanted(code: str, package: str, where: str = "") -> tuple[tuple[str, str], ...]:
     """What some code takes from a package: pairs of a module, dotted and without the package's name, and a name in it.
 
     Args:
@@ -13,6 +15,10 @@ def wanted(code: str, package: str, where: str = "") -> Iterator[tuple[str, str]
         package: for example "gptlib".
         where: for code of the package itself, the package within it that the file stands in, for example "data".
     """
+    return tuple(_wanted(code, package, where))
+
+
+def _wanted(code: str, package: str, where: str) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             for alias in node.names:

@@ -91,8 +91,9 @@ class Child(peer.Peer):
         watched, self.facts = sideeffects.watch(implementation)
         self.said = (0, 0)
         self.offered |= {"exercise": watched, "in_turn": lambda listed: calls.in_turn(watched, *listed),
-                         "loaded": lambda state, args, kwargs: calls.loaded(watched, state, *args, **kwargs),
-                         "zeroed": lambda given, args, kwargs: calls.zeroed(watched, given, *args, **kwargs)}
+                         "loaded": lambda state, args, kwargs: calls.load_new(watched, state, args, kwargs),
+                         "zeroed": lambda given, args, kwargs: calls.zero_new(watched, given, args, kwargs),
+                         "attributes": lambda: calls.attributes(watched)}
         return source.source_of(row, self.path)
 
     def implement(self, name: str, cell: str) -> None:

@@ -45,6 +45,10 @@ class Exercise(InOtherProcess):
         """Make a module of it whose numbers are 0, but for those given and the gains of its norms."""
         return self.session.exercised("zeroed", given, args, kwargs)
 
+    def attributes(self) -> list[str]:
+        """What the classes of its file speak of when they are made."""
+        return [str(name) for name in self.session.exercised("attributes")]
+
 
 class Session(Peer):
     """A child with one learner's files; `session.exercise` is what the learner wrote, as a check receives it."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from autograder import fingerprints as _known  # noqa: F401  (read once, before any fork of a worker)
-from autograder import policies, runner
+from autograder import policies, renamed, runner
 from autograder.checks import Failed
 from autograder.engine.judge import ChildEnded, Session
 from autograder.engine.peer import ReportedUnusable
@@ -171,7 +171,7 @@ def examine(session: Session, question: Question, lines: list[str]) -> str:
         return runner.not_written(error, row, f"gptlib/{file}")
     except Failed as error:
         text = error.text() + (_named(row, session) if question.suite == "visible" else "")
-        return runner.failure(error, text, row, file, own)
+        return runner.failure(error, text + _renamed(row, question, own), row, file, own)
     except ChildEnded as error:
         if session.verdict:
             raise ChildEnded(str(error) + f"\n\nYour code in {file}:\n{own}" if own else str(error)) from None
@@ -179,8 +179,12 @@ def examine(session: Session, question: Question, lines: list[str]) -> str:
     except Exception as error:
         name = getattr(error, "learners_type", None) or type(error).__name__
         text = f"Your code raised {name}: {error}\n{getattr(error, 'blame', '')}".rstrip()
-        return runner.failure(error, text, row, file, own)
+        return runner.failure(error, text + _renamed(row, question, own), row, file, own)
     return ""
+
+
+def _renamed(row: Exercise, question: Question, own: str) -> str:
+    return renamed.told(row, question.files.get(f"gptlib/{row.module}.py", ""), own)
 
 
 def _named(row: Exercise, session: Session) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from autograder.course import imports
 from autograder.engine.question import UNSURE, Outcome, Question
 from autograder.engine.sandbox import PACKAGE, Limits
 from autograder.engine.verdicts import HUMAN, write
 
-JUDGING = ("engine/*.py", "suites.py", "checks.py", "calls.py", "sideeffects.py", "optrace.py", "policies.py",
-           "runner.py", "source.py", "table.py", "learner/editing.py", "learner/magics.py", "fingerprints/*",
-           "exercises/*.toml", "visible/*.py")  # fmt: skip
+ROOTS = ("engine/work.py", "engine/child.py", "visible/*.py")  # what they import judges, too
+DATA = ("exercises/*.toml", "fingerprints/*.jsonl", "given.txt")
 
 
 def key_of(question: Question, limits: Limits, tier: str, secret: str, hidden: Path) -> str:
@@ -35,11 +35,17 @@ def digest_of(text: str) -> str:
 def version(hidden: Path) -> str:
     """What the engine and its checks are: another version asks again."""
     digest = hashlib.sha256(torch.__version__.encode())
-    paths = [p for pattern in JUDGING for p in sorted(PACKAGE.glob(pattern)) if p.is_file()]
-    paths += sorted(hidden.rglob("*.py"))
-    for path in paths:
+    for path in (*judging(), *sorted(hidden.rglob("*.py"))):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def judging() -> list[Path]:
+    """The files of autograder/ that a verdict depends on."""
+    texts = {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
+    roots = [path.relative_to(PACKAGE).as_posix() for pattern in ROOTS for path in PACKAGE.glob(pattern)]
+    code = [PACKAGE / name for name in sorted(imports.needed(texts, PACKAGE.name, [], roots))]
+    return code + [path for pattern in DATA for path in sorted(PACKAGE.glob(pattern))]
 
 
 class Records:

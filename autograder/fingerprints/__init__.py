@@ -56,6 +56,11 @@ def _known(module: str) -> tuple[str, list[dict[str, Any]]]:
     return head["book"], rows
 
 
+def book(module: str) -> str:
+    """The address of the published book's chapters, with a slash at its end."""
+    return _known(module)[0]
+
+
 def only(module: str, names: Collection[str]) -> str:
     """The text of a module's file with the fingerprints of some exercises only."""
     book, rows = _known(module)

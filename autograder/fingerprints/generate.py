@@ -1,14 +1,17 @@
 """Write the fingerprints: what the registered mistakes give in each visible claim."""
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
+from autograder import kept
 from autograder.checks import Failed
 from autograder.fingerprints import FOLDER, encode, path_of, text
 from autograder.limits import TimeUp, quiet, time_limit
 from autograder.mistakes import mistakes_of
+from autograder.mistakes.kill_matrix import key_of
 from autograder.strip import ROOT, build_reference
 from autograder.suites import checks_of, run_one
 from autograder.table import chapters, exercise
@@ -54,8 +57,9 @@ def _output(check: Any, implementation: Any, seed: int) -> tuple[str, Any]:
 
 
 def made(module: str) -> str:
-    """The text of a module's file."""
-    return text(book_address(), collect(module))
+    """The text of a module's file; what it was made of is run anew only if it has changed."""
+    ours = [Path(__file__).read_text("utf-8"), (FOLDER / "__init__.py").read_text("utf-8")]
+    return text(book_address(), kept.kept(f"fingerprints/{module}", key_of(module, *ours), lambda: collect(module)))
 
 
 def main(argv: list[str] | None = None) -> int:

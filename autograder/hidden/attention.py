@@ -9,13 +9,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 
 from autograder.calls import in_turn, loaded, weights_of
 from autograder.checks import checks, same
-
-F64 = torch.float64
-
-
-def normal(generator: torch.Generator, *shape: int, dtype: torch.dtype = F64) -> Tensor:
-    """Standard normal numbers."""
-    return torch.randn(*shape, generator=generator, dtype=dtype)
+from autograder.inputs import F64, normal
 
 
 def some(generator: torch.Generator, *shape: int, share: float = 0.6) -> Tensor:

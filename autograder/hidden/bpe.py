@@ -6,18 +6,14 @@ import torch
 
 from autograder.calls import in_turn
 from autograder.checks import checks, same
+from autograder.inputs import whole
 
 TEXTS = ("the cat sat on the mat that the rat spat at", "aaaaaaabaaaab", "für ein Übel über 🙂🙂 猫猫", "0110100")
 
 
-def draw(generator, low, high):
-    """An integer from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
 def drawn(generator, alphabet, length):
     """Drawn bytes from an alphabet."""
-    return bytes(alphabet[draw(generator, 0, len(alphabet) - 1)] for _ in range(length))
+    return bytes(alphabet[whole(generator, 0, len(alphabet) - 1)] for _ in range(length))
 
 
 def joined(tokens, pair, new):
@@ -53,7 +49,7 @@ def learned(chunks, n_merges):
 
 def sample_chunks(generator, alphabet, kinds, longest):
     """Drawn chunks with drawn counts."""
-    return {drawn(generator, alphabet, draw(generator, 1, longest)): draw(generator, 1, 9) for _ in range(kinds)}
+    return {drawn(generator, alphabet, whole(generator, 1, longest)): whole(generator, 1, 9) for _ in range(kinds)}
 
 
 def ranks_of(merges):
@@ -69,9 +65,9 @@ def it_agrees_with_a_stack(merge, generator):
     """Drawn lists over few tokens, so that pairs touch and overlap."""
     cases = []
     for size, length in 6 * [*itertools.product((1, 2, 3, 5), (0, 1, 2, 3, 7, 31, 64))]:
-        tokens = [draw(generator, 0, size - 1) for _ in range(length)]
-        pair = draw(generator, 0, size - 1), draw(generator, 0, size - 1)
-        cases.append((tokens, pair, draw(generator, 0, size)))
+        tokens = [whole(generator, 0, size - 1) for _ in range(length)]
+        pair = whole(generator, 0, size - 1), whole(generator, 0, size - 1)
+        cases.append((tokens, pair, whole(generator, 0, size)))
     expected = [joined(*case) for case in cases]
     for found, right, (tokens, pair, _) in zip(in_turn(merge, *cases), expected, cases, strict=True):
         same(found, right, f"joining {pair} in {tokens}")
@@ -80,7 +76,7 @@ def it_agrees_with_a_stack(merge, generator):
 @checks("bpe.merge")
 def large_numbers(merge, generator):
     """Token numbers beyond 256, where equal integers are different objects."""
-    tokens = [50_000 + draw(generator, 0, 1) for _ in range(60)]
+    tokens = [50_000 + whole(generator, 0, 1) for _ in range(60)]
     same(merge(tokens, (50_000, 50_001), 99_999), joined(tokens, (50_000, 50_001), 99_999), "numbers as GPT-2 has them")
 
 
@@ -102,7 +98,7 @@ def words_of_real_text(learn, generator):
     for text in TEXTS:
         chunks: dict = {}
         for word in text.split(" "):
-            chunks[word.encode()] = chunks.get(word.encode(), 0) + draw(generator, 1, 3)
+            chunks[word.encode()] = chunks.get(word.encode(), 0) + whole(generator, 1, 3)
         for n in (0, 1, 7, 500):
             same(learn(chunks, n), learned(chunks, n), f"{n} merges of {text!r}")
 
@@ -139,8 +135,8 @@ def numbers_with_gaps(encode_chunk, generator):
 def bytes_of_any_kind(decode, generator):
     """Drawn bytes in drawn pieces: mostly no UTF-8, shown as Python shows them."""
     for length in (0, 1, 2, 5, 40, 200):
-        pieces = {i: drawn(generator, bytes(range(256)), draw(generator, 1, 4)) for i in range(length + 1)}
-        tokens = [draw(generator, 0, length) for _ in range(length)]
+        pieces = {i: drawn(generator, bytes(range(256)), whole(generator, 1, 4)) for i in range(length + 1)}
+        tokens = [whole(generator, 0, length) for _ in range(length)]
         expected = str(bytes(byte for token in tokens for byte in pieces[token]), "utf-8", "replace")
         same(decode(tokens, pieces), expected, f"the text of {length} tokens")
 
@@ -151,7 +147,7 @@ def text_cut_anywhere(decode, generator):
     for text in TEXTS:
         data, cuts = text.encode(), [0]
         while cuts[-1] < len(data):
-            cuts.append(min(len(data), cuts[-1] + draw(generator, 1, 3)))
+            cuts.append(min(len(data), cuts[-1] + whole(generator, 1, 3)))
         pieces = {1000 + i: data[a:b] for i, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False))}
         same(decode(list(pieces), pieces), text, "the bytes of all tokens, decoded once")
 
@@ -177,7 +173,7 @@ def it_agrees_with_looking_at_each_place(split_special, generator):
     for size, length in 6 * [*itertools.product((0, 1, 2, 4, len(marks)), (0, 1, 3, 12, 40))]:
         order = torch.randperm(len(marks), generator=generator).tolist()
         special = [marks[i] for i in order[:size]]
-        text = "".join(scraps[draw(generator, 0, len(scraps) - 1)] for _ in range(length))
+        text = "".join(scraps[whole(generator, 0, len(scraps) - 1)] for _ in range(length))
         cases.append((text, special))
     expected = [parted(*case) for case in cases]
     for found, right, (text, special) in zip(in_turn(split_special, *cases), expected, cases, strict=True):

@@ -8,15 +8,10 @@ import torch
 from torch import Tensor
 
 from autograder.checks import checks, raises, same
+from autograder.inputs import F64, normal
 
-F64 = torch.float64
 GONE = -math.inf
 SHAPES: tuple[tuple[int, ...], ...] = ((1,), (7,), (1, 5), (3, 11), (2, 3, 4), (5, 1))
-
-
-def drawn(generator: torch.Generator, *shape: int, spread: float = 3.0) -> Tensor:
-    """Normal numbers."""
-    return spread * torch.randn(*shape, generator=generator, dtype=F64)
 
 
 def by_row(function: Callable[..., list[float]], logits: Tensor, *more: float) -> Tensor:
@@ -34,11 +29,11 @@ def shares(row: list[float]) -> list[float]:
 
 def batches(generator: torch.Generator) -> list[Tensor]:
     """Logits of several shapes; some large, some with excluded tokens, some not contiguous."""
-    found = [drawn(generator, *shape) for shape in SHAPES]
-    found.append(drawn(generator, 4, 6, spread=400))
-    gaps = drawn(generator, 4, 9)
+    found = [normal(generator, *shape, std=3.0) for shape in SHAPES]
+    found.append(normal(generator, 4, 6, std=400))
+    gaps = normal(generator, 4, 9, std=3.0)
     gaps[:, 2::3] = GONE
-    return [*found, gaps, drawn(generator, 6, 4).T]
+    return [*found, gaps, normal(generator, 6, 4, std=3.0).T]
 
 
 @checks("decoding.with_temperature")
@@ -66,7 +61,7 @@ def zero_keeps_the_first_of_the_largest(with_temperature, generator):
 @checks("decoding.with_temperature")
 def single_precision(with_temperature, generator):
     """float32 stays float32, also at temperature 0."""
-    logits = drawn(generator, 3, 5).float()
+    logits = normal(generator, 3, 5, std=3.0).float()
     same(with_temperature(logits, 0.5), logits * 2, "temperature ½ of float32")
     same(with_temperature(logits, 0.0).dtype == torch.float32, True, "temperature 0 of float32 gives float32")
     for wrong in (-0.1, math.nan, math.inf):
@@ -99,7 +94,7 @@ def ties_are_kept(top_k, generator):
 @checks("decoding.top_k")
 def a_vocabulary(top_k, generator):
     """The 40 likeliest of a thousand tokens in float32."""
-    logits = drawn(generator, 3, 1000).float()
+    logits = normal(generator, 3, 1000, std=3.0).float()
     same(top_k(logits, 40), by_row(best_k, logits, 40), "k = 40 of 1,000")
     with raises(ValueError, "k must"):
         top_k(logits, -1)
@@ -127,7 +122,7 @@ def the_smallest_set(top_p, generator):
 @checks("decoding.top_p")
 def all_with_p_one(top_p, generator):
     """With p = 1 everything stays, down to the rarest; p near 1 drops the rarest."""
-    logits = drawn(generator, 4, 50, spread=20)
+    logits = normal(generator, 4, 50, std=20)
     same(top_p(logits, 1.0), logits, "p = 1 keeps all")
     same(top_p(logits, 0.97), by_row(nucleus, logits, 0.97), "p = 0.97 of a steep law")
 
@@ -149,7 +144,7 @@ def equal_tokens(top_p, generator):
 def flat_laws_keep_many(top_p, generator):
     """A flat law of a thousand tokens keeps hundreds, a peaked one keeps few; float32."""
     for spread in (0.1, 2.0, 8.0):
-        logits = drawn(generator, 2, 1000, spread=spread).float()
+        logits = normal(generator, 2, 1000, std=spread).float()
         out = top_p(logits, 0.9)
         mass = (logits.double().softmax(-1) * (out > GONE)).sum(-1)
         same(bool((mass > 0.9 - 1e-5).all()), True, "the kept mass is at least p")
@@ -165,7 +160,7 @@ def token_by_token(repetition_penalty, generator):
     """Drawn logits and texts, penalties above and below 1, agree with a loop."""
     cases = []
     for lead, size, length in (((1,), 4, 3), ((3,), 9, 12), ((2, 2), 5, 4), ((), 6, 5), ((2,), 1, 2)):
-        logits = drawn(generator, *lead, size)
+        logits = normal(generator, *lead, size, std=3.0)
         tokens = torch.randint(size, (*lead, length), generator=generator)
         cases += [(logits, tokens, penalty) for penalty in (0.5, 1.0, 1.2, 3.0)]
     for logits, tokens, penalty in cases:
@@ -181,7 +176,7 @@ def token_by_token(repetition_penalty, generator):
 @checks("decoding.repetition_penalty")
 def never_likelier(repetition_penalty, generator):
     """With a penalty above 1, no token that has occurred gains against one that has not."""
-    logits, tokens = drawn(generator, 5, 8) - 4, torch.randint(3, (5, 6), generator=generator)
+    logits, tokens = normal(generator, 5, 8, std=3.0) - 4, torch.randint(3, (5, 6), generator=generator)
     change = repetition_penalty(logits, tokens, 1.7) - logits
     seen = torch.zeros(5, 8, dtype=torch.bool).scatter(1, tokens, True)
     same(bool((change[seen] <= 0).all()), True, "a seen token's logit must not grow")
@@ -191,7 +186,7 @@ def never_likelier(repetition_penalty, generator):
 @checks("decoding.repetition_penalty")
 def single_precision_and_edges(repetition_penalty, generator):
     """float32, excluded tokens, an empty text, and refused penalties."""
-    logits, tokens = drawn(generator, 2, 4).float(), torch.tensor([[0, 3], [1, 1]])
+    logits, tokens = normal(generator, 2, 4, std=3.0).float(), torch.tensor([[0, 3], [1, 1]])
     logits[0, 3] = GONE
     expected = logits.clone()
     for i, row in enumerate(tokens.tolist()):
@@ -208,7 +203,7 @@ Model = Callable[[Tensor], Tensor]
 
 def model_of(generator: torch.Generator, size: int) -> Model:
     """A model whose logits depend on the last two tokens and on all before; they are not normalised."""
-    last, before, whole = (drawn(generator, size, size, spread=1.5) for _ in range(3))
+    last, before, whole = (normal(generator, size, size, std=1.5) for _ in range(3))
 
     def predict(tokens: Tensor) -> Tensor:
         second = before[tokens[:, -2]] if tokens.size(1) > 1 else 0

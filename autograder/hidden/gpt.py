@@ -6,23 +6,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.calls import loaded, weights_of
+from autograder.calls import loaded, part_of, weights_of
 from autograder.checks import checks, same
+from autograder.inputs import F64, normal
 
-F64 = torch.float64
 HALVES = ("query", "key", "value")
 PAIRS = (
-    ("linear1.weight", "widen.weight"), ("linear2.bias", "narrow.bias"), ("norm1.bias", "norm_1.bias"),
-    ("norm2.weight", "norm_2.weight"), ("self_attn.out_proj.weight", "attend.output.weight"),
+    ("linear1.weight", "up.weight"), ("linear2.bias", "down.bias"), ("norm1.bias", "attention_norm.bias"),
+    ("norm2.weight", "feed_forward_norm.weight"), ("self_attn.out_proj.weight", "attention.output.weight"),
 )  # fmt: skip
 
 
-def normal(generator: torch.Generator, *shape: int, dtype: torch.dtype = F64) -> Tensor:
-    """Standard normal numbers."""
-    return torch.randn(*shape, generator=generator, dtype=dtype)
-
-
-def whole(generator: torch.Generator, high: int, *shape: int) -> Tensor:
+def below(generator: torch.Generator, high: int, *shape: int) -> Tensor:
     """Whole numbers from 0 to high − 1."""
     return torch.randint(high, shape, generator=generator)
 
@@ -31,12 +26,12 @@ def drawn_block(generator: torch.Generator, width: int, d_ff: int, dtype: torch.
     """Weights for a block, under its names."""
     state = {}
     for name in (*HALVES, "output"):
-        state[f"attend.{name}.weight"] = normal(generator, width, width, dtype=dtype) / math.sqrt(width)
-        state[f"attend.{name}.bias"] = normal(generator, width, dtype=dtype)
-    for name in ("norm_1", "norm_2"):
+        state[f"attention.{name}.weight"] = normal(generator, width, width, dtype=dtype) / math.sqrt(width)
+        state[f"attention.{name}.bias"] = normal(generator, width, dtype=dtype)
+    for name in ("attention_norm", "feed_forward_norm"):
         state[f"{name}.weight"] = normal(generator, width, dtype=dtype)
         state[f"{name}.bias"] = normal(generator, width, dtype=dtype)
-    for name, rows, columns in (("widen", d_ff, width), ("narrow", width, d_ff)):
+    for name, rows, columns in (("up", d_ff, width), ("down", width, d_ff)):
         state[f"{name}.weight"] = normal(generator, rows, columns, dtype=dtype) / math.sqrt(columns)
         state[f"{name}.bias"] = normal(generator, rows, dtype=dtype)
     return state
@@ -44,24 +39,24 @@ def drawn_block(generator: torch.Generator, width: int, d_ff: int, dtype: torch.
 
 def torchs(state: dict[str, Tensor], heads: int, dtype: torch.dtype = F64) -> nn.Module:
     """PyTorch's encoder layer, post-norm as it is by default, with the same weights and the tanh form of GELU."""
-    d_ff, width = state["widen.weight"].shape
+    d_ff, width = state["up.weight"].shape
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         layer = nn.TransformerEncoderLayer(
             width, heads, d_ff, dropout=0.0, activation=lambda x: F.gelu(x, approximate="tanh"), batch_first=True
         ).to(dtype)
-    names = {"self_attn.out_proj": "attend.output", "linear1": "widen", "linear2": "narrow", "norm1": "norm_1",
-             "norm2": "norm_2"}  # fmt: skip
+    names = {"self_attn.out_proj": "attention.output", "linear1": "up", "linear2": "down", "norm1": "attention_norm",
+             "norm2": "feed_forward_norm"}  # fmt: skip
     theirs = {f"{a}.{kind}": state[f"{b}.{kind}"] for a, b in names.items() for kind in ("weight", "bias")}
     for kind in ("weight", "bias"):
-        theirs[f"self_attn.in_proj_{kind}"] = torch.cat([state[f"attend.{name}.{kind}"] for name in HALVES])
+        theirs[f"self_attn.in_proj_{kind}"] = torch.cat([state[f"attention.{name}.{kind}"] for name in HALVES])
     layer.load_state_dict(theirs)
     return layer
 
 
 def ours(Block, state: dict[str, Tensor], heads: int):
     """A block of the learner's with these weights."""
-    d_ff, width = state["widen.weight"].shape
+    d_ff, width = state["up.weight"].shape
     return loaded(Block, state, width, heads, d_ff)
 
 
@@ -125,8 +120,9 @@ def what_is_dropped_is_the_sublayers_output(Block, generator):
     state = drawn_block(generator, 6, 5)
     x = normal(generator, 2, 4, 6)
     block = ours(Block, state, 3)
-    block.drop.p = 1.0
-    layers = [(state[f"norm_{i}.weight"], state[f"norm_{i}.bias"]) for i in (1, 2)]
+    part_of(block, "dropout").p = 1.0
+    norms = ("attention_norm", "feed_forward_norm")
+    layers = [(state[f"{name}.weight"], state[f"{name}.bias"]) for name in norms]
     expected = x
     for weight, bias in layers:
         expected = F.layer_norm(expected, (6,), weight, bias)
@@ -149,8 +145,8 @@ def the_loss_agrees_with_a_loop(next_token_loss, generator):
     """The loss and its gradient equal a sum over positions, for texts of all lengths."""
     for batch, length, vocabulary, scale in ((1, 2, 2, 1.0), (3, 5, 7, 1.0), (4, 3, 11, 30.0), (2, 8, 3, 1e-3)):
         logits = scale * normal(generator, batch, length, vocabulary)
-        tokens = whole(generator, vocabulary, batch, length)
-        drawn = whole(generator, length + 1, batch)
+        tokens = below(generator, vocabulary, batch, length)
+        drawn = below(generator, length + 1, batch)
         for lengths in (torch.full((batch,), length), torch.cat([torch.tensor([length]), drawn[1:]])):
             left, right = logits.clone().requires_grad_(), logits.clone().requires_grad_()
             loss, expected = next_token_loss(left, tokens, lengths), loss_by_hand(right, tokens, lengths)
@@ -164,8 +160,8 @@ def the_loss_agrees_with_a_loop(next_token_loss, generator):
 @checks("gpt.next_token_loss")
 def only_real_predictions_matter(next_token_loss, generator):
     """Neither the filling's tokens nor the logits that predict them change the loss; empty texts do no harm."""
-    logits, tokens = normal(generator, 4, 6, 5), whole(generator, 5, 4, 6)
-    other, filling = normal(generator, 4, 6, 5), whole(generator, 5, 4, 6)
+    logits, tokens = normal(generator, 4, 6, 5), below(generator, 5, 4, 6)
+    other, filling = normal(generator, 4, 6, 5), below(generator, 5, 4, 6)
     lengths = torch.tensor([6, 3, 1, 0])
     places = torch.arange(6)
     changed = torch.where((places < lengths[:, None] - 1)[..., None], logits, 100 * other)
@@ -181,7 +177,7 @@ def only_real_predictions_matter(next_token_loss, generator):
 
 def some_text(generator: torch.Generator, length: int) -> list[int]:
     """A text of token numbers."""
-    return whole(generator, 50, length).tolist()
+    return below(generator, 50, length).tolist()
 
 
 def framed(first: list[int], second: list[int] | None, special: tuple[int, int, int], limit: int) -> list[int]:
@@ -239,7 +235,7 @@ def the_head_agrees_with_a_loop(TaskHead, generator):
             outputs = 1 if kind == "multiple choice" else classes
             weight, bias = normal(generator, outputs, width), normal(generator, outputs)
             states = normal(generator, batch * group, length, width)
-            lengths = 1 + whole(generator, length, batch * group)
+            lengths = 1 + below(generator, length, batch * group)
             cotangent = normal(generator, batch, classes)
             head = loaded(TaskHead, {"output.weight": weight, "output.bias": bias}, kind, width, classes)
             left, right = states.clone().requires_grad_(), states.clone().requires_grad_()
@@ -283,10 +279,10 @@ def both_losses_and_their_gradients(finetune_loss, generator):
     """L3 and its gradients equal L2 + λ·L1 from loops; the language model gets none exactly when λ = 0."""
     sizes = (1, 1, 2, 3, 2), (3, 1, 5, 7, 4), (2, 3, 4, 5, 3), (4, 2, 3, 2, 1)
     for batch, group, length, vocabulary, classes in sizes:
-        class_logits, labels = 3 * normal(generator, batch, classes), whole(generator, classes, batch)
+        class_logits, labels = 3 * normal(generator, batch, classes), below(generator, classes, batch)
         logits = normal(generator, batch * group, length, vocabulary)
-        tokens = whole(generator, vocabulary, batch * group, length)
-        lengths = torch.cat([torch.tensor([length]), 1 + whole(generator, length, batch * group - 1)])
+        tokens = below(generator, vocabulary, batch * group, length)
+        lengths = torch.cat([torch.tensor([length]), 1 + below(generator, length, batch * group - 1)])
         for weight in (0.0, 0.5, 1.0, 7.0):
             left = [class_logits.clone().requires_grad_(), logits.clone().requires_grad_()]
             right = [class_logits.clone().requires_grad_(), logits.clone().requires_grad_()]
@@ -303,8 +299,8 @@ def both_losses_and_their_gradients(finetune_loss, generator):
 @checks("gpt.finetune_loss")
 def the_papers_weight_is_the_default(finetune_loss, generator):
     """λ is 0.5 by default and may be given by name."""
-    class_logits, labels = normal(generator, 3, 2), whole(generator, 2, 3)
-    logits, tokens, lengths = normal(generator, 3, 4, 5), whole(generator, 5, 3, 4), torch.tensor([4, 2, 3])
+    class_logits, labels = normal(generator, 3, 2), below(generator, 2, 3)
+    logits, tokens, lengths = normal(generator, 3, 4, 5), below(generator, 5, 3, 4), torch.tensor([4, 2, 3])
     label_loss = F.cross_entropy(class_logits, labels)
     expected = label_loss + 0.5 * loss_by_hand(logits, tokens, lengths)
     same(finetune_loss(class_logits, labels, logits, tokens, lengths), expected, "The default weight.")

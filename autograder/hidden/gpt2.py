@@ -7,34 +7,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autograder.calls import loaded, weights_of
+from autograder.calls import loaded, named_as_now, own_names, state_of, weights_of
 from autograder.checks import checks, raises, same
+from autograder.inputs import F64, normal
 
-F64 = torch.float64
 Shape = tuple[int, int, int, int, int, int]  # layers, width, heads, vocabulary, context, inner width
-
-
-def normal(generator: torch.Generator, *shape: int, spread: float = 1.0) -> Tensor:
-    """Normal numbers."""
-    return spread * torch.randn(*shape, generator=generator, dtype=F64)
 
 
 def block_state(generator: torch.Generator, width: int, inner: int, prefix: str = "") -> dict[str, Tensor]:
     """Drawn parameters of a block; no norm is at its start."""
     shapes = {"attention.qkv": (3 * width, width), "attention.output": (width, width),
-              "expand": (inner, width), "contract": (width, inner)}  # fmt: skip
+              "up": (inner, width), "down": (width, inner)}  # fmt: skip
     state = {}
     for name, (rows, columns) in shapes.items():
-        state[f"{prefix}{name}.weight"] = normal(generator, rows, columns, spread=columns**-0.5)
-        state[f"{prefix}{name}.bias"] = normal(generator, rows, spread=0.5)
-    for name in ("norm_1", "norm_2"):
-        state[f"{prefix}{name}.weight"] = 1 + normal(generator, width, spread=0.3)
-        state[f"{prefix}{name}.bias"] = normal(generator, width, spread=0.3)
+        state[f"{prefix}{name}.weight"] = normal(generator, rows, columns, std=columns**-0.5)
+        state[f"{prefix}{name}.bias"] = normal(generator, rows, std=0.5)
+    for name in ("attention_norm", "feed_forward_norm"):
+        state[f"{prefix}{name}.weight"] = 1 + normal(generator, width, std=0.3)
+        state[f"{prefix}{name}.bias"] = normal(generator, width, std=0.3)
     return state
 
 
-NAMES = {"self_attn.in_proj_": "attention.qkv.", "self_attn.out_proj.": "attention.output.", "linear1.": "expand.",
-         "linear2.": "contract.", "norm1.": "norm_1.", "norm2.": "norm_2."}  # fmt: skip
+NAMES = {"self_attn.in_proj_": "attention.qkv.", "self_attn.out_proj.": "attention.output.", "linear1.": "up.",
+         "linear2.": "down.", "norm1.": "attention_norm.", "norm2.": "feed_forward_norm."}  # fmt: skip
 
 
 def tanh_gelu(u: Tensor) -> Tensor:
@@ -44,7 +39,7 @@ def tanh_gelu(u: Tensor) -> Tensor:
 
 def torchs(state: dict[str, Tensor], heads: int, prefix: str = "") -> nn.TransformerEncoderLayer:
     """PyTorch's layer with these weights, norm first."""
-    inner, width = state[f"{prefix}expand.weight"].shape
+    inner, width = state[f"{prefix}up.weight"].shape
     layer = nn.TransformerEncoderLayer(
         width, heads, inner, 0.0, tanh_gelu, batch_first=True, norm_first=True, dtype=F64
     )
@@ -101,7 +96,7 @@ def it_agrees_with_torch(Block, generator):
     """Outputs and all gradients equal PyTorch's encoder layer with its norm first."""
     for batch, length, width, heads, inner in ((2, 5, 6, 3, 7), (1, 1, 2, 1, 8), (3, 7, 10, 5, 3), (2, 4, 4, 4, 16)):
         state = block_state(generator, width, inner)
-        x, cotangent = normal(generator, batch, length, width, spread=3), normal(generator, batch, length, width)
+        x, cotangent = normal(generator, batch, length, width, std=3), normal(generator, batch, length, width)
         layer, peer = loaded(Block, state, width, heads, inner), torchs(state, heads)
         leaf, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
         hint = f"batch {batch}, T {length}, width {width}, {heads} heads, inner width {inner}"
@@ -128,11 +123,12 @@ def mixes_are_used(Block, generator):
 @checks("gpt2.initial_std")
 def every_parameter_of_many_depths(initial_std):
     """Every name at every depth has the right spread."""
+    own = own_names(initial_std)
     for layers, block in itertools.product((1, 2, 3, 11, 48), (0, 10, 47)):
-        for part, wanted in (("attention.output", 0.02 / (2 * layers) ** 0.5), ("contract", 0.02 / (2 * layers) ** 0.5),
-                             ("attention.qkv", 0.02), ("expand", 0.02)):  # fmt: skip
-            same(initial_std(f"blocks.{block}.{part}.weight", layers), wanted, f"{part} of {layers} blocks")
-            same(initial_std(f"blocks.{block}.{part}.bias", layers), 0.0, "a bias")
+        for part, wanted in (("attention.output", 0.02 / (2 * layers) ** 0.5), ("down", 0.02 / (2 * layers) ** 0.5),
+                             ("attention.qkv", 0.02), ("up", 0.02)):  # fmt: skip
+            same(initial_std(own(f"blocks.{block}.{part}.weight"), layers), wanted, f"{part} of {layers} blocks")
+            same(initial_std(own(f"blocks.{block}.{part}.bias"), layers), 0.0, "a bias")
         for name in ("token_embedding.weight", "position_embedding.weight"):
             same(initial_std(name, layers), 0.02, name)
     with raises(ValueError, "n_layers"):
@@ -146,8 +142,8 @@ def whole_state(generator: torch.Generator, shape: Shape) -> dict[str, Tensor]:
              "position_embedding.weight": normal(generator, context, width)}  # fmt: skip
     for number in range(layers):
         state |= block_state(generator, width, inner, f"blocks.{number}.")
-    return state | {"final_norm.weight": 1 + normal(generator, width, spread=0.3),
-                    "final_norm.bias": normal(generator, width, spread=0.3)}  # fmt: skip
+    return state | {"final_norm.weight": 1 + normal(generator, width, std=0.3),
+                    "final_norm.bias": normal(generator, width, std=0.3)}  # fmt: skip
 
 
 def oracle(
@@ -229,16 +225,16 @@ def places_and_mixes(GPT2, generator):
 def it_starts_as_it_should(GPT2):
     """A new model starts with the spreads of `initial_std`, drawn from the generator that is given."""
     config = {"n_layers": 3, "d_model": 40, "n_heads": 2, "vocab_size": 300, "context_length": 150}
-    state = GPT2(config, torch.Generator().manual_seed(5)).state_dict()
-    again = GPT2(config, torch.Generator().manual_seed(5)).state_dict()
-    other = GPT2(config, torch.Generator().manual_seed(6)).state_dict()
+    state = state_of(GPT2(config, torch.Generator().manual_seed(5)))
+    again = state_of(GPT2(config, torch.Generator().manual_seed(5)))
+    other = state_of(GPT2(config, torch.Generator().manual_seed(6)))
     for name, tensor in state.items():
         same(tensor, again[name], f"{name} must depend on the generator alone")
         if "norm" in name or name.endswith("bias"):
             start = torch.full_like(tensor, float("norm" in name and name.endswith("weight")))
             same(tensor, start, f"{name} starts at {start[0].item():.0f}")
             continue
-        small = name.endswith(("attention.output.weight", "contract.weight"))
+        small = name.endswith(("attention.output.weight", "down.weight"))
         wanted = torch.tensor(0.02 / 6**0.5 if small else 0.02)
         same(tensor.std(), wanted, f"the spread of {name}", rtol=0.12)
         same(tensor.mean(), torch.tensor(0.0), f"the mean of {name}", atol=0.004)
@@ -252,8 +248,8 @@ def drawn_checkpoints(from_hugging_face, generator):
     for layers, width, inner in ((1, 3, 5), (12, 2, 2), (2, 4, 16)):
         linear = {"attn.c_attn": (width, 3 * width), "attn.c_proj": (width, width), "mlp.c_fc": (width, inner),
                   "mlp.c_proj": (inner, width)}  # fmt: skip
-        ours = {"attn.c_attn": "attention.qkv", "attn.c_proj": "attention.output", "mlp.c_fc": "expand",
-                "mlp.c_proj": "contract", "ln_1": "norm_1", "ln_2": "norm_2"}  # fmt: skip
+        ours = {"attn.c_attn": "attention.qkv", "attn.c_proj": "attention.output", "mlp.c_fc": "up",
+                "mlp.c_proj": "down", "ln_1": "attention_norm", "ln_2": "feed_forward_norm"}  # fmt: skip
         given = {"wte.weight": normal(generator, 7, width), "wpe.weight": normal(generator, width, width),
                  "ln_f.weight": normal(generator, width), "ln_f.bias": normal(generator, width)}  # fmt: skip
         expected = {"token_embedding.weight": given["wte.weight"], "position_embedding.weight": given["wpe.weight"],
@@ -268,9 +264,10 @@ def drawn_checkpoints(from_hugging_face, generator):
                 expected |= {f"blocks.{number}.{name}.weight": turned, f"blocks.{number}.{name}.bias": bias}
             given[f"h.{number}.attn.bias"] = torch.ones(1, 1, 4, 4)
         hint = f"{layers} blocks of width {width}, inner width {inner}"
-        same(from_hugging_face(given, layers), expected, hint)
+        same(named_as_now(from_hugging_face, from_hugging_face(given, layers)), expected, hint)
         prefixed = {f"transformer.{name}": t for name, t in given.items()} | {"lm_head.weight": given["wte.weight"]}
-        same(from_hugging_face(prefixed, layers), expected, hint + ", names with a prefix")
+        found = named_as_now(from_hugging_face, from_hugging_face(prefixed, layers))
+        same(found, expected, hint + ", names with a prefix")
 
 
 @checks("gpt2.from_hugging_face")

@@ -6,23 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autograder.calls import loaded
+from autograder.calls import load, loaded, part_of
 from autograder.checks import checks, raises, same
+from autograder.inputs import normal, whole
 
-F64 = torch.float64
 Shape = tuple[int, int, int, int, int, int]  # layers, width, heads, vocabulary, context, inner width
 NAMES = ("n_layers", "d_model", "n_heads", "vocab_size", "context_length", "d_ff")
 SHAPES: list[Shape] = [(2, 6, 3, 11, 13, 24), (1, 4, 1, 5, 7, 3), (3, 10, 5, 29, 17, 7)]
-
-
-def normal(generator: torch.Generator, *shape: int, spread: float = 1.0) -> Tensor:
-    """Normal numbers."""
-    return spread * torch.randn(*shape, generator=generator, dtype=F64)
-
-
-def whole(generator: torch.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both among them."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
 
 
 def pieces(generator: torch.Generator, length: int) -> list[int]:
@@ -106,7 +96,7 @@ def everything_so_far_in_any_pieces(LayerCache, generator):
                 end += part
                 hint = f"shape {tuple(key.shape)} in pieces of {parts}, {length + room} places"
                 same(found, (key[:, :, :end], value[:, :, :end]), hint)
-                same(cache.filled, end, f"{hint}: `filled`")
+                same(part_of(cache, "stored"), end, f"{hint}: `stored`")
 
 
 @checks("kv_cache.LayerCache")
@@ -166,14 +156,14 @@ def drawn_state(generator: torch.Generator, shape: Shape) -> dict[str, Tensor]:
              "position_embedding.weight": normal(generator, context, width)}  # fmt: skip
     for number in range(layers):
         for name, rows, columns in (("attention.qkv", 3 * width, width), ("attention.output", width, width),
-                                    ("expand", inner, width), ("contract", width, inner)):  # fmt: skip
-            state[f"blocks.{number}.{name}.weight"] = normal(generator, rows, columns, spread=1.5 * columns**-0.5)
-            state[f"blocks.{number}.{name}.bias"] = normal(generator, rows, spread=0.5)
-        for name in ("norm_1", "norm_2"):
-            state[f"blocks.{number}.{name}.weight"] = 1 + normal(generator, width, spread=0.3)
-            state[f"blocks.{number}.{name}.bias"] = normal(generator, width, spread=0.3)
-    return state | {"final_norm.weight": 1 + normal(generator, width, spread=0.3),
-                    "final_norm.bias": normal(generator, width, spread=0.3)}  # fmt: skip
+                                    ("up", inner, width), ("down", width, inner)):  # fmt: skip
+            state[f"blocks.{number}.{name}.weight"] = normal(generator, rows, columns, std=1.5 * columns**-0.5)
+            state[f"blocks.{number}.{name}.bias"] = normal(generator, rows, std=0.5)
+        for name in ("attention_norm", "feed_forward_norm"):
+            state[f"blocks.{number}.{name}.weight"] = 1 + normal(generator, width, std=0.3)
+            state[f"blocks.{number}.{name}.bias"] = normal(generator, width, std=0.3)
+    return state | {"final_norm.weight": 1 + normal(generator, width, std=0.3),
+                    "final_norm.bias": normal(generator, width, std=0.3)}  # fmt: skip
 
 
 def uncached(
@@ -190,7 +180,7 @@ def uncached(
         made = []
         for s, x in zip(states, streams, strict=True):
             part = {k.removeprefix(f"blocks.{number}."): t for k, t in s.items()}
-            normed = F.layer_norm(x, (width,), part["norm_1.weight"], part["norm_1.bias"])
+            normed = F.layer_norm(x, (width,), part["attention_norm.weight"], part["attention_norm.bias"])
             joined = normed @ part["attention.qkv.weight"].T + part["attention.qkv.bias"]
             made.append((part, [p.unflatten(-1, (heads, -1)).transpose(1, 2) for p in joined.chunk(3, -1)]))
         if read is not None:  # the old model's keys and values stand where it has read
@@ -199,10 +189,10 @@ def uncached(
         for i, (part, qkv) in enumerate(made):
             found = gathered(qkv[0], qkv[1], qkv[2], allowed).transpose(1, 2).flatten(2)
             x = streams[i] + found @ part["attention.output.weight"].T + part["attention.output.bias"]
-            u = F.layer_norm(x, (width,), part["norm_2.weight"], part["norm_2.bias"]) @ part["expand.weight"].T
-            u = u + part["expand.bias"]
+            normed = F.layer_norm(x, (width,), part["feed_forward_norm.weight"], part["feed_forward_norm.bias"])
+            u = normed @ part["up.weight"].T + part["up.bias"]
             u = 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
-            streams[i] = x + u @ part["contract.weight"].T + part["contract.bias"]
+            streams[i] = x + u @ part["down.weight"].T + part["down.bias"]
     normed = F.layer_norm(streams[0], (width,), state["final_norm.weight"], state["final_norm.bias"])
     return normed @ state["token_embedding.weight"].T
 
@@ -284,7 +274,7 @@ def old_keys_are_kept(CachedGPT2, generator):
         text = texts(generator, shape, 2, 6)
         model = model_of(CachedGPT2, shape, before)
         same(model(text[:, :4]), uncached(before, shape, text[:, :4]), "before the change")
-        model.load_state_dict({f"model.{name}": tensor.clone() for name, tensor in after.items()})
+        load(model, {f"model.{name}": tensor.clone() for name, tensor in after.items()})
         hint = "After the change of weights earlier tokens must not be read again: their keys and values are stored."
         same(model(text[:, 4:]), uncached(after, shape, text, read=(before, 4))[:, 4:], hint)
 

@@ -8,18 +8,14 @@ from fractions import Fraction
 import torch
 
 from autograder.checks import checks, same
+from autograder.inputs import whole
 
 ALPHABETS = ("ab", "abcde", "a \n.*", "éßж猫🙂", "01234567890"[:10])
 
 
-def draw(generator, low, high):
-    """An integer from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
 def text(generator, alphabet, length):
     """A drawn text."""
-    return "".join(alphabet[draw(generator, 0, len(alphabet) - 1)] for _ in range(length))
+    return "".join(alphabet[whole(generator, 0, len(alphabet) - 1)] for _ in range(length))
 
 
 def shuffled(generator, letters):
@@ -60,7 +56,7 @@ def estimated(tables, context, vocabulary, k, weights):
 def it_agrees_with_a_regular_expression(count, generator):
     """Counts of drawn texts over several alphabets are those that a regular expression finds."""
     cases = [
-        ([text(generator, alphabet, draw(generator, 0, 40)) for _ in range(draw(generator, 1, 4))], n)
+        ([text(generator, alphabet, whole(generator, 0, 40)) for _ in range(whole(generator, 1, 4))], n)
         for alphabet in ALPHABETS
         for n in (1, 2, 3, 5)
     ]
@@ -89,7 +85,7 @@ def every_window_is_counted_once(count, generator):
 
 def corpus(generator, alphabet, orders):
     """Tables of orders 1 to `orders` of three drawn documents."""
-    documents = [text(generator, alphabet, draw(generator, 5, 30)) for _ in range(3)]
+    documents = [text(generator, alphabet, whole(generator, 5, 30)) for _ in range(3)]
     return [tallied(documents, m) for m in range(1, orders + 1)]
 
 
@@ -101,8 +97,8 @@ def it_agrees_with_exact_fractions(probability, generator):
         vocabulary = shuffled(generator, alphabet + "#%")
         tables = corpus(generator, alphabet, orders)
         for k in (Fraction(0), Fraction(1, 1024), Fraction(1, 2), Fraction(3)):
-            context = text(generator, alphabet, draw(generator, 0, 6))
-            raw = [draw(generator, 0, 8) for _ in range(orders - 1)] + [draw(generator, 1, 8)]
+            context = text(generator, alphabet, whole(generator, 0, 6))
+            raw = [whole(generator, 0, 8) for _ in range(orders - 1)] + [whole(generator, 1, 8)]
             weights = [Fraction(w, sum(raw)) for w in raw]
             cases.append((tables, context, vocabulary, k, weights))
     for tables, context, vocabulary, k, weights in cases:
@@ -252,7 +248,7 @@ def certain_models_leave_no_choice(sample, generator):
     # with 199 impossible tokens even a little probability for each is drawn before 60 draws are over
     for letters, length in (("zebra", 12), ("🙂ж猫", 12), ("".join(map(chr, range(0x4E00, 0x4E00 + 200))), 60)):
         prompt = text(generator, letters, 4)
-        steps = [draw(generator, 0, len(letters) - 1) for _ in range(length)]
+        steps = [whole(generator, 0, len(letters) - 1) for _ in range(length)]
         eye = torch.eye(len(letters), dtype=torch.float64)
         out = sample(lambda c, s=steps, e=eye: e[s[len(c) - 4]], letters, length, prompt, generator)
         same(out, "".join(letters[i] for i in steps), f"vocabulary {letters[:9]!r}, prompt {prompt!r}")
@@ -261,7 +257,7 @@ def certain_models_leave_no_choice(sample, generator):
 @checks("ngram.sample")
 def seeds_decide(sample, generator):
     """The same seed gives the same text, and other seeds give others."""
-    predict, seeds = lookup(generator, "abcd", 1), [draw(generator, 1, 2**31) for _ in range(4)]
+    predict, seeds = lookup(generator, "abcd", 1), [whole(generator, 1, 2**31) for _ in range(4)]
     texts = [sample(predict, "abcd", 40, "a", torch.Generator().manual_seed(s)) for s in seeds]
     again = [sample(predict, "abcd", 40, "a", torch.Generator().manual_seed(s)) for s in seeds]
     same(texts, again, "the same seeds once more")

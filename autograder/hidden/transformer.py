@@ -7,15 +7,10 @@ from torch.nn import functional
 
 from autograder.calls import loaded, weights_of
 from autograder.checks import checks, same
+from autograder.inputs import F64, normal
 
-F64 = torch.float64
 PARTS = ("query", "key", "value")
 State = dict[str, Tensor]
-
-
-def normal(generator: torch.Generator, *shape: int) -> Tensor:
-    """Standard normal numbers."""
-    return torch.randn(*shape, generator=generator, dtype=F64)
 
 
 @checks("transformer.sinusoidal_positions")
@@ -128,7 +123,7 @@ def decoder_state(state: State) -> State:
     """A decoder layer's parameters under PyTorch's names."""
     found = attention_state(state, "attention", "self_attn")
     found |= attention_state(state, "cross_attention", "multihead_attn")
-    names = {"feed_forward.inner": "linear1", "feed_forward.outer": "linear2", "attention_norm": "norm1",
+    names = {"feed_forward.up": "linear1", "feed_forward.down": "linear2", "attention_norm": "norm1",
              "cross_attention_norm": "norm2", "feed_forward_norm": "norm3"}  # fmt: skip
     found |= {f"{new}.{kind}": state[f"{old}.{kind}"] for old, new in names.items() for kind in ("weight", "bias")}
     return found
@@ -145,8 +140,8 @@ def drawn_decoder(generator: torch.Generator, width: int, inner: int) -> State:
     for name in ("attention", "cross_attention"):
         for part in (*PARTS, "output"):
             linear(f"{name}.{part}", width, width)
-    linear("feed_forward.inner", inner, width)
-    linear("feed_forward.outer", width, inner)
+    linear("feed_forward.up", inner, width)
+    linear("feed_forward.down", width, inner)
     for name in ("attention_norm", "cross_attention_norm", "feed_forward_norm"):
         state[f"{name}.weight"], state[f"{name}.bias"] = normal(generator, width), normal(generator, width)
     return state

@@ -5,14 +5,17 @@ newer course is checked out, and what the learner changed is put back in the way
 of gptlib are the course's own: an edited one is replaced, newer course or not.
 """
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from autograder import given
-from autograder.learner import merging
+from autograder.learner import editing, merging, renaming
+from autograder.source import Unusable
 from autograder.strip import ROOT
 
 GOING_ON = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply", "BISECT_LOG")
@@ -78,7 +81,7 @@ def update(root: Path, source: str = "origin", branch: str = "HEAD") -> list[str
         raise Refused(f"{source} is not a newer version of this course: it shares no history with your clone. If the "
                       "course was started anew, clone it again and copy your functions over. Nothing was changed.")
     if base == new:
-        return ["The course is up to date.", *_mend(root, old)]
+        return ["The course is up to date.", *_mend(root, old), *_rename(root, old, new)]
     changed = _own_changes(root, base, new)
     store = _keep(root, changed, old)
     goal = new if base == old else _joined(root, new, old)
@@ -105,6 +108,30 @@ def _mend(root: Path, old: str) -> list[str]:
         (root / "gptlib" / name).write_bytes(data)
         told.append(f"gptlib/{name}: is the course's again, for it is given.")
     return [*told, f"The files as they were: {store}", "Restart the kernels of open notebooks."]
+
+
+def _rename(root: Path, old: str, new: str) -> list[str]:
+    """Change names of before that an update by an older course has left in the learner's files."""
+    told, found = list[str](), dict[Path, str]()
+    for path in sorted(_paths(root, "diff", "--name-only", new, "--", "gptlib/*.py")):
+        with contextlib.suppress(Unusable):
+            text = editing.read(root / path)
+            own = text.removeprefix(editing.BYTE_ORDER_MARK)
+            course = git("show", f"{new}:{path}", root=root, check=False)
+            text_now, _, names = renaming.named_as_now(own, "", course, Path(path).stem)
+            if names:
+                found[root / path] = text[: len(text) - len(own)] + text_now
+                told += _told(path, names)
+    if not found:
+        return []
+    store = _keep(root, [path.relative_to(root).as_posix() for path in found], old)
+    for here, text in found.items():
+        editing.write(here, text)
+    return [*told, f"The files as they were: {store}", "Restart the kernels of open notebooks."]
+
+
+def _told(path: str, names: Mapping[str, str]) -> list[str]:
+    return [f"{path}: your {old} is called {now} now, in your code too." for old, now in names.items()]
 
 
 def _newer(root: Path, source: str, branch: str) -> str:
@@ -210,14 +237,17 @@ def _library(root: Path, path: str, mine: Path, base: str) -> list[str]:
         return [f"{path}: yours is not saved as UTF-8, so it could not be merged. The file is the course's; copy your "
                 "functions from the backup."]
     before = git("show", f"{base}:{path}", root=root, check=False).replace("\r\n", "\n")
-    text, kept, lost = merging.merge(own, before, here.read_text(encoding="utf-8"), here.stem)
+    new = here.read_text(encoding="utf-8")
+    own, before, names = renaming.named_as_now(own, before, new, here.stem)
+    text, kept, lost = merging.merge(own, before, new, here.stem)
     if text is None:
         return [f"{path}: yours has a syntax error, so it could not be merged. The file is the course's; copy your "
                 "functions from the backup."]
     here.write_text(text, encoding="utf-8")
+    told = _told(path, names)
     if not kept and not lost:
-        return [f"{path}: your edits are kept."]
-    told = [f"{path}: the course changed the same lines as you. Look the file through."]
+        return [f"{path}: your edits are kept.", *told]
+    told.append(f"{path}: the course changed the same lines as you. Look the file through.")
     if kept:
         told.append(f"{path}: your {', '.join(kept)} were put back by name.")
     if lost:

@@ -17,10 +17,10 @@ class Given(reference.Block):
     """The given constructor."""
 
     def attended(self, x):
-        return self.drop(self.attend(x, mask=attention.causal_mask(x.size(1))))
+        return self.dropout(self.attention(x, mask=attention.causal_mask(x.size(1))))
 
     def fed(self, x):
-        return self.drop(self.narrow(gelu(self.widen(x))))
+        return self.dropout(self.down(gelu(self.up(x))))
 
 
 PRE = "the norms stand before the sublayers, as in GPT-2, and not after the sums"
@@ -29,15 +29,15 @@ PRE = "the norms stand before the sublayers, as in GPT-2, and not after the sums
 @mistake(BLOCK, PRE)
 class PreNorm(Given):
     def forward(self, x):
-        x = x + self.attended(self.norm_1(x))
-        return x + self.fed(self.norm_2(x))
+        x = x + self.attended(self.attention_norm(x))
+        return x + self.fed(self.feed_forward_norm(x))
 
 
 @mistake(BLOCK, PRE)
 class PreNormWithALastNorm(Given):
     def forward(self, x):
-        x = x + self.attended(self.norm_1(x))
-        return self.norm_2(x + self.fed(x))
+        x = x + self.attended(self.attention_norm(x))
+        return self.feed_forward_norm(x + self.fed(x))
 
 
 OUTSIDE = "only the sublayer's output is normalised, and x is added afterwards"
@@ -46,37 +46,37 @@ OUTSIDE = "only the sublayer's output is normalised, and x is added afterwards"
 @mistake(BLOCK, OUTSIDE)
 class NormOfTheSublayer(Given):
     def forward(self, x):
-        x = x + self.norm_1(self.attended(x))
-        return x + self.norm_2(self.fed(x))
+        x = x + self.attention_norm(self.attended(x))
+        return x + self.feed_forward_norm(self.fed(x))
 
 
 @mistake(BLOCK, OUTSIDE)
 class NormOfTheSecondSublayer(Given):
     def forward(self, x):
-        x = self.norm_1(x + self.attended(x))
-        return x + self.norm_2(self.fed(x))
+        x = self.attention_norm(x + self.attended(x))
+        return x + self.feed_forward_norm(self.fed(x))
 
 
 @mistake(BLOCK, "there is no causal mask, so every position sees the future")
 class Bidirectional(Given):
     def forward(self, x):
-        x = self.norm_1(x + self.drop(self.attend(x)))
-        return self.norm_2(x + self.fed(x))
+        x = self.attention_norm(x + self.dropout(self.attention(x)))
+        return self.feed_forward_norm(x + self.fed(x))
 
 
 @mistake(BLOCK, "the mask is upside down, so every position sees the future and itself only")
 class Backwards(Given):
     def forward(self, x):
         mask = attention.causal_mask(x.size(1)).transpose(0, 1)
-        x = self.norm_1(x + self.drop(self.attend(x, mask=mask)))
-        return self.norm_2(x + self.fed(x))
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask=mask)))
+        return self.feed_forward_norm(x + self.fed(x))
 
 
 @mistake(BLOCK, "the mask is given as the context, or the context as the mask")
 class MaskAsContext(Given):
     def forward(self, x):
-        x = self.norm_1(x + self.drop(self.attend(x, attention.causal_mask(x.size(1)))))
-        return self.norm_2(x + self.fed(x))
+        x = self.attention_norm(x + self.dropout(self.attention(x, attention.causal_mask(x.size(1)))))
+        return self.feed_forward_norm(x + self.fed(x))
 
 
 NO_FIRST = "the residual path around attention is missing"
@@ -85,64 +85,64 @@ NO_FIRST = "the residual path around attention is missing"
 @mistake(BLOCK, NO_FIRST)
 class NoFirstResidual(Given):
     def forward(self, x):
-        x = self.norm_1(self.attended(x))
-        return self.norm_2(x + self.fed(x))
+        x = self.attention_norm(self.attended(x))
+        return self.feed_forward_norm(x + self.fed(x))
 
 
 @mistake(BLOCK, "the residual path around the feed-forward network is missing")
 class NoSecondResidual(Given):
     def forward(self, x):
-        x = self.norm_1(x + self.attended(x))
-        return self.norm_2(self.fed(x))
+        x = self.attention_norm(x + self.attended(x))
+        return self.feed_forward_norm(self.fed(x))
 
 
 @mistake(BLOCK, "the second residual adds the block's input instead of the first sum")
 class InputAddedTwice(Given):
     def forward(self, x):
-        y = self.norm_1(x + self.attended(x))
-        return self.norm_2(x + self.fed(y))
+        y = self.attention_norm(x + self.attended(x))
+        return self.feed_forward_norm(x + self.fed(y))
 
 
 @mistake(BLOCK, "both sublayers work on the block's input, side by side")
 class Parallel(Given):
     def forward(self, x):
-        y = self.norm_1(x + self.attended(x))
-        return self.norm_2(y + self.fed(x))
+        y = self.attention_norm(x + self.attended(x))
+        return self.feed_forward_norm(y + self.fed(x))
 
 
 @mistake(BLOCK, "the feed-forward network comes before attention")
 class FeedFirst(Given):
     def forward(self, x):
-        x = self.norm_1(x + self.fed(x))
-        return self.norm_2(x + self.attended(x))
+        x = self.attention_norm(x + self.fed(x))
+        return self.feed_forward_norm(x + self.attended(x))
 
 
 @mistake(BLOCK, "the first norm is used twice")
 class OneNorm(Given):
     def forward(self, x):
-        x = self.norm_1(x + self.attended(x))
-        return self.norm_1(x + self.fed(x))
+        x = self.attention_norm(x + self.attended(x))
+        return self.attention_norm(x + self.fed(x))
 
 
 @mistake(BLOCK, "the norms have changed places")
 class NormsExchanged(Given):
     def forward(self, x):
-        x = self.norm_2(x + self.attended(x))
-        return self.norm_1(x + self.fed(x))
+        x = self.feed_forward_norm(x + self.attended(x))
+        return self.attention_norm(x + self.fed(x))
 
 
 @mistake(BLOCK, "the second norm is missing")
 class NoSecondNorm(Given):
     def forward(self, x):
-        x = self.norm_1(x + self.attended(x))
+        x = self.attention_norm(x + self.attended(x))
         return x + self.fed(x)
 
 
 def with_activation(function):
     class Other(Given):
         def forward(self, x):
-            x = self.norm_1(x + self.attended(x))
-            return self.norm_2(x + self.drop(self.narrow(function(self.widen(x)))))
+            x = self.attention_norm(x + self.attended(x))
+            return self.feed_forward_norm(x + self.dropout(self.down(function(self.up(x)))))
 
     return Other
 
@@ -167,18 +167,18 @@ class WithNothing(with_activation(lambda x: x)):
     pass
 
 
-@mistake(BLOCK, "the activation comes before `widen` instead of after it", see="gpt1-gelu")
+@mistake(BLOCK, "the activation comes before `up` instead of after it", see="gpt1-gelu")
 class ActivationFirst(Given):
     def forward(self, x):
-        x = self.norm_1(x + self.attended(x))
-        return self.norm_2(x + self.drop(self.narrow(self.widen(gelu(x)))))
+        x = self.attention_norm(x + self.attended(x))
+        return self.feed_forward_norm(x + self.dropout(self.down(self.up(gelu(x)))))
 
 
-@mistake(BLOCK, "there is an activation after `narrow` as well", see="gpt1-gelu")
+@mistake(BLOCK, "there is an activation after `down` as well", see="gpt1-gelu")
 class ActivationTwice(Given):
     def forward(self, x):
-        x = self.norm_1(x + self.attended(x))
-        return self.norm_2(x + self.drop(gelu(self.narrow(gelu(self.widen(x))))))
+        x = self.attention_norm(x + self.attended(x))
+        return self.feed_forward_norm(x + self.dropout(gelu(self.down(gelu(self.up(x))))))
 
 
 WHOLE = "dropout hits the sums, so that it also cuts the path around the sublayers"
@@ -187,15 +187,15 @@ WHOLE = "dropout hits the sums, so that it also cuts the path around the sublaye
 @mistake(BLOCK, WHOLE)
 class DropsTheSums(Given):
     def forward(self, x):
-        x = self.norm_1(self.drop(x + self.attend(x, mask=attention.causal_mask(x.size(1)))))
-        return self.norm_2(self.drop(x + self.narrow(gelu(self.widen(x)))))
+        x = self.attention_norm(self.dropout(x + self.attention(x, mask=attention.causal_mask(x.size(1)))))
+        return self.feed_forward_norm(self.dropout(x + self.down(gelu(self.up(x)))))
 
 
 @mistake(BLOCK, "there is no dropout")
 class NeverDrops(Given):
     def forward(self, x):
-        x = self.norm_1(x + self.attend(x, mask=attention.causal_mask(x.size(1))))
-        return self.norm_2(x + self.narrow(gelu(self.widen(x))))
+        x = self.attention_norm(x + self.attention(x, mask=attention.causal_mask(x.size(1))))
+        return self.feed_forward_norm(x + self.down(gelu(self.up(x))))
 
 
 @mistake(BLOCK, "what is normalised is each feature over the positions")
@@ -204,8 +204,8 @@ class NormOverPositions(Given):
         def over_positions(norm, y):
             return F.layer_norm(y.transpose(1, 2), (y.size(1),)).transpose(1, 2) * norm.weight + norm.bias
 
-        x = over_positions(self.norm_1, x + self.attended(x))
-        return over_positions(self.norm_2, x + self.fed(x))
+        x = over_positions(self.attention_norm, x + self.attended(x))
+        return over_positions(self.feed_forward_norm, x + self.fed(x))
 
 
 # gpt.next_token_loss ---------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class Base(reference.Block):
     """A block with a feed-forward layer to call."""
 
     def feed_forward(self, x):
-        return self.dropout(self.contract(F.gelu(self.expand(x), approximate="tanh")))
+        return self.dropout(self.down(F.gelu(self.up(x), approximate="tanh")))
 
 
 POST = "the norms stand behind the additions, as in GPT-1 (post-LN)"
@@ -84,23 +84,23 @@ POST = "the norms stand behind the additions, as in GPT-1 (post-LN)"
 @mistake(BLOCK, POST)
 class PostNorm(Base):
     def forward(self, x, mix=None):
-        x = self.norm_1(x + self.attention(x, mix))
-        return self.norm_2(x + self.feed_forward(x))
+        x = self.attention_norm(x + self.attention(x, mix))
+        return self.feed_forward_norm(x + self.feed_forward(x))
 
 
 @mistake(BLOCK, POST)
 class PostNormInSteps(Base):
     def forward(self, x, mix=None):
         found = self.attention(x, mix)
-        middle = self.norm_1(found + x)
-        return self.norm_2(self.feed_forward(middle) + middle)
+        middle = self.attention_norm(found + x)
+        return self.feed_forward_norm(self.feed_forward(middle) + middle)
 
 
 @mistake(BLOCK, "the norm stands behind each sublayer instead of before it")
 class NormOfTheResult(Base):
     def forward(self, x, mix=None):
-        x = x + self.norm_1(self.attention(x, mix))
-        return x + self.norm_2(self.feed_forward(x))
+        x = x + self.attention_norm(self.attention(x, mix))
+        return x + self.feed_forward_norm(self.feed_forward(x))
 
 
 FROM_NORM = "the sum is taken with the normed x instead of x, so the main road is normed at every block"
@@ -109,32 +109,32 @@ FROM_NORM = "the sum is taken with the normed x instead of x, so the main road i
 @mistake(BLOCK, FROM_NORM)
 class ResidualFromTheNorm(Base):
     def forward(self, x, mix=None):
-        x = self.norm_1(x)
+        x = self.attention_norm(x)
         x = x + self.attention(x, mix)
-        x = self.norm_2(x)
+        x = self.feed_forward_norm(x)
         return x + self.feed_forward(x)
 
 
 @mistake(BLOCK, FROM_NORM)
 class SecondResidualFromTheNorm(Base):
     def forward(self, x, mix=None):
-        x = x + self.attention(self.norm_1(x), mix)
-        normed = self.norm_2(x)
+        x = x + self.attention(self.attention_norm(x), mix)
+        normed = self.feed_forward_norm(x)
         return normed + self.feed_forward(normed)
 
 
 @mistake(BLOCK, "nothing is added: each sublayer's result replaces x")
 class NoResidual(Base):
     def forward(self, x, mix=None):
-        x = self.attention(self.norm_1(x), mix)
-        return self.feed_forward(self.norm_2(x))
+        x = self.attention(self.attention_norm(x), mix)
+        return self.feed_forward(self.feed_forward_norm(x))
 
 
 @mistake(BLOCK, "what attention found is not added to what the feed-forward layer gives")
 class SecondResidualForgotten(Base):
     def forward(self, x, mix=None):
-        x = x + self.attention(self.norm_1(x), mix)
-        return self.feed_forward(self.norm_2(x))
+        x = x + self.attention(self.attention_norm(x), mix)
+        return self.feed_forward(self.feed_forward_norm(x))
 
 
 PARALLEL = "the feed-forward layer reads x as it was before attention"
@@ -143,64 +143,64 @@ PARALLEL = "the feed-forward layer reads x as it was before attention"
 @mistake(BLOCK, PARALLEL)
 class Parallel(Base):
     def forward(self, x, mix=None):
-        return x + self.attention(self.norm_1(x), mix) + self.feed_forward(self.norm_2(x))
+        return x + self.attention(self.attention_norm(x), mix) + self.feed_forward(self.feed_forward_norm(x))
 
 
 @mistake(BLOCK, "the first norm is used twice")
 class OneNorm(Base):
     def forward(self, x, mix=None):
-        x = x + self.attention(self.norm_1(x), mix)
-        return x + self.feed_forward(self.norm_1(x))
+        x = x + self.attention(self.attention_norm(x), mix)
+        return x + self.feed_forward(self.attention_norm(x))
 
 
 @mistake(BLOCK, "the exact GELU (with erf) is used instead of the form with tanh")
 class ExactGelu(Base):
     def feed_forward(self, x):
-        return self.contract(F.gelu(self.expand(x)))
+        return self.down(F.gelu(self.up(x)))
 
     def forward(self, x, mix=None):
-        x = x + self.attention(self.norm_1(x), mix)
-        return x + self.feed_forward(self.norm_2(x))
+        x = x + self.attention(self.attention_norm(x), mix)
+        return x + self.feed_forward(self.feed_forward_norm(x))
 
 
 @mistake(BLOCK, "ReLU is used instead of GELU")
 class Relu(ExactGelu):
     def feed_forward(self, x):
-        return self.contract(F.relu(self.expand(x)))
+        return self.down(F.relu(self.up(x)))
 
 
 @mistake(BLOCK, "GELU is approximated by u·σ(1.702u)")
 class SigmoidGelu(ExactGelu):
     def feed_forward(self, x):
-        u = self.expand(x)
-        return self.contract(u * torch.sigmoid(1.702 * u))
+        u = self.up(x)
+        return self.down(u * torch.sigmoid(1.702 * u))
 
 
 @mistake(BLOCK, "there is no activation between the two layers")
 class Linear(ExactGelu):
     def feed_forward(self, x):
-        return self.contract(self.expand(x))
+        return self.down(self.up(x))
 
 
 @mistake(BLOCK, "`mix` is not passed on")
 class MixForgotten(Base):
     def forward(self, x, mix=None):
-        x = x + self.attention(self.norm_1(x))
-        return x + self.feed_forward(self.norm_2(x))
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.feed_forward(self.feed_forward_norm(x))
 
 
 @mistake(BLOCK, "x is changed in place")
 class InPlace(Base):
     def forward(self, x, mix=None):
         with torch.no_grad():
-            x += self.attention(self.norm_1(x), mix)
-        return x + self.feed_forward(self.norm_2(x))
+            x += self.attention(self.attention_norm(x), mix)
+        return x + self.feed_forward(self.feed_forward_norm(x))
 
 
 # gpt2.initial_std ------------------------------------------------------------------------------------------------
 
 STD = "gpt2.initial_std"
-WRITERS = ("attention.output.weight", "contract.weight")
+WRITERS = ("attention.output.weight", "down.weight")
 
 
 @mistake(STD, "N is taken as the number of blocks, although every block adds twice")
@@ -231,7 +231,7 @@ def all_in_blocks(name, n_layers):
 
 @mistake(STD, "biases start at random")
 def random_biases(name, n_layers):
-    return 0.02 / math.sqrt(2 * n_layers) if ".output." in name or ".contract." in name else 0.02
+    return 0.02 / math.sqrt(2 * n_layers) if ".output." in name or ".down." in name else 0.02
 
 
 @mistake(STD, "the second matrix of the feed-forward layer is forgotten")
@@ -242,7 +242,7 @@ def attention_only(name, n_layers):
 
 @mistake(STD, "the output of attention is forgotten")
 def feed_forward_only(name, n_layers):
-    scale = (2 * n_layers) ** -0.5 if "contract" in name else 1
+    scale = (2 * n_layers) ** -0.5 if "down" in name else 1
     return 0.0 if name.endswith("bias") else 0.02 * scale
 
 
@@ -454,5 +454,5 @@ def their_names(tensors, n_layers):
 @mistake(LOAD, "the two norms of a block are exchanged")
 def norms_exchanged(tensors, n_layers):
     right = reference.from_hugging_face(tensors, n_layers)
-    swap = {"norm_1": "norm_2", "norm_2": "norm_1"}
+    swap = {"attention_norm": "feed_forward_norm", "feed_forward_norm": "attention_norm"}
     return {next((n.replace(a, b) for a, b in swap.items() if a in n), n): t for n, t in right.items()}

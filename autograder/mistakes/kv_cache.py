@@ -216,7 +216,7 @@ Layer = reference.LayerCache
 
 def store(cache, key, value, start, end):
     """Make room and write at given places; return both stores."""
-    keys, values = cache.make_room(key)
+    keys, values = cache.allocate(key)
     keys[:, :, start:end], values[:, :, start:end] = key, value
     return keys, values
 
@@ -248,24 +248,24 @@ FIRST_PLACE = "new keys are always written to the first places"
 class AlwaysAtTheFront(Layer):
     def append(self, key, value):
         keys, values = store(self, key, value, 0, key.size(-2))
-        self.filled = max(self.filled, key.size(-2))
-        return keys[:, :, : self.filled], values[:, :, : self.filled]
+        self.stored = max(self.stored, key.size(-2))
+        return keys[:, :, : self.stored], values[:, :, : self.stored]
 
 
 @mistake(LAYER, FIRST_PLACE)
 class NeverFilled(Layer):
     def append(self, key, value):
-        end = self.filled + key.size(-2)
-        keys, values = store(self, key, value, self.filled, end)
+        end = self.stored + key.size(-2)
+        keys, values = store(self, key, value, self.stored, end)
         return keys[:, :, :end], values[:, :, :end]
 
 
-@mistake(LAYER, "`filled` moves on by one, however many positions are new")
+@mistake(LAYER, "`stored` moves on by one, however many positions are new")
 class MovesByOne(Layer):
     def append(self, key, value):
-        end = self.filled + key.size(-2)
-        keys, values = store(self, key, value, self.filled, end)
-        self.filled += 1
+        end = self.stored + key.size(-2)
+        keys, values = store(self, key, value, self.stored, end)
+        self.stored += 1
         return keys[:, :, :end], values[:, :, :end]
 
 
@@ -286,7 +286,7 @@ class WholeStore(Layer):
 @mistake(LAYER, "what comes back ends before the newest position")
 class WithoutTheNewest(Layer):
     def append(self, key, value):
-        start = self.filled
+        start = self.stored
         super().append(key, value)
         return self.keys[:, :, :start], self.values[:, :, :start]
 
@@ -294,7 +294,7 @@ class WithoutTheNewest(Layer):
 @mistake(LAYER, "the newest keys come first")
 class NewestFirst(Layer):
     def append(self, key, value):
-        old = self.filled
+        old = self.stored
         keys, values = super().append(key, value)
         return tuple(torch.cat([x[:, :, old:], x[:, :, :old]], 2) for x in (keys, values))
 
@@ -311,7 +311,7 @@ class InTheClass(Layer):
         if len(self.stored) >= 8:
             self.stored.clear()
         self.stored.append((key, value))
-        self.filled += key.size(-2)
+        self.stored += key.size(-2)
         return tuple(torch.cat([pair[i] for pair in self.stored], 2) for i in (0, 1))
 
 
@@ -321,7 +321,7 @@ class InAGlobal(Layer):
         if len(_everything) >= 8:
             _everything.clear()
         _everything.append((key, value))
-        self.filled = sum(k.size(2) for k, _ in _everything)
+        self.stored = sum(k.size(2) for k, _ in _everything)
         return tuple(torch.cat([pair[i] for pair in _everything], 2) for i in (0, 1))
 
 
@@ -330,8 +330,8 @@ class NotReset(Layer):
     def append(self, key, value):
         old = getattr(self, "old", None)
         self.old = (key, value) if old is None else tuple(torch.cat(p, 2) for p in zip(old, (key, value), strict=True))
-        self.make_room(key)
-        self.filled = self.old[0].size(2)
+        self.allocate(key)
+        self.stored = self.old[0].size(2)
         return self.old
 
 
@@ -348,7 +348,7 @@ class AlongTheHeads(Layer):
     def append(self, key, value):
         keys = key if self.keys is None else torch.cat([self.keys, key], 1)
         values = value if self.values is None else torch.cat([self.values, value], 1)
-        self.keys, self.values, self.filled = keys, values, self.filled + key.size(-2)
+        self.keys, self.values, self.stored = keys, values, self.stored + key.size(-2)
         return keys, values
 
 
@@ -415,7 +415,7 @@ class FoundIsStored(Layer):
 @mistake(LAYER, "new positions attend to what was stored before, and not to the new keys")
 class OldOnly(Layer):
     def forward(self, query, key, value):
-        old = self.filled
+        old = self.stored
         keys, values = self.append(key, value)
         if old == 0:
             return gather(self, query, keys, values)

@@ -6,18 +6,9 @@ from torch import Tensor
 
 from autograder.calls import in_turn, loaded
 from autograder.checks import checks, same
+from autograder.inputs import boolean, real
 
 LN3 = math.log(3)
-
-
-def real(rows: list) -> Tensor:
-    """A float64 tensor."""
-    return torch.tensor(rows, dtype=torch.float64)
-
-
-def boolean(rows: list) -> Tensor:
-    """A boolean tensor of ones and zeros."""
-    return torch.tensor(rows, dtype=torch.bool)
 
 
 @checks("attention.causal_mask")

@@ -4,16 +4,12 @@ import math
 import torch
 from torch import Tensor
 
-from autograder.calls import loaded, zeroed
+from autograder.calls import loaded, part_of, zeroed
 from autograder.checks import checks, same
+from autograder.inputs import real
 
 LN3, LN9 = math.log(3), math.log(9)
 S, D, E = 100, 101, 102  # start, delimiter, extract
-
-
-def real(rows: float | list) -> Tensor:
-    """A float64 tensor."""
-    return torch.tensor(rows, dtype=torch.float64)
 
 
 def block_of(Block, width: int, d_ff: int = 1, **weights: Tensor):
@@ -25,8 +21,8 @@ def block_of(Block, width: int, d_ff: int = 1, **weights: Tensor):
 def the_sum_is_normalised_not_the_input(Block):
     """Each LayerNorm acts on the sum of a sublayer's input and its output (post-norm)."""
     block = block_of(
-        Block, 2, norm_1__weight=real([10, 10]), norm_1__bias=real([1, 3]), norm_2__weight=real([5, 7]),
-        attend__output__bias=real([4, 0]), narrow__bias=real([0, 30]),
+        Block, 2, attention_norm__weight=real([10, 10]), attention_norm__bias=real([1, 3]),
+        feed_forward_norm__weight=real([5, 7]), attention__output__bias=real([4, 0]), down__bias=real([0, 30]),
     )
     hint = (
         "Attention gives (4, 0) everywhere here and the feed-forward network (0, 30). (1, 2) + (4, 0) = (5, 2) is "
@@ -44,7 +40,7 @@ def the_sum_is_normalised_not_the_input(Block):
 def no_position_sees_the_future(Block):
     """Attention runs under the causal mask: position t sees positions 0 … t."""
     eye = torch.eye(2).double()
-    block = block_of(Block, 2, attend__value__weight=eye, attend__output__weight=eye)
+    block = block_of(Block, 2, attention__value__weight=eye, attention__output__weight=eye)
     x = real([[[3, 1], [1, 3], [-9, 9]]])
     hint = (
         "All attention scores are equal here, so position 0 gets its own value (3, 1), position 1 the mean (2, 2) and "
@@ -59,11 +55,11 @@ def no_position_sees_the_future(Block):
 
 
 @checks("gpt.Block")
-def between_widen_and_narrow_stands_gelu(Block):
-    """The feed-forward network is narrow(gelu(widen(x))), with the tanh form of GELU."""
+def between_up_and_down_stands_gelu(Block):
+    """The feed-forward network is down(gelu(up(x))), with the tanh form of GELU."""
     block = block_of(
-        Block, 2, 3, widen__weight=real([[1, 0], [0, 1], [2, 0]]), widen__bias=real([0, 0, 0.5]),
-        narrow__weight=real([[4, 0, 1], [0, 3, 0]]), narrow__bias=real([0, 0.2]),
+        Block, 2, 3, up__weight=real([[1, 0], [0, 1], [2, 0]]), up__bias=real([0, 0, 0.5]),
+        down__weight=real([[4, 0, 1], [0, 3, 0]]), down__bias=real([0, 0.2]),
     )
 
     def curve(x: float) -> float:
@@ -75,15 +71,15 @@ def between_widen_and_narrow_stands_gelu(Block):
     expected = centred / torch.sqrt(centred.square().mean() + 1e-5)
     # A norm of two numbers is ±1 whatever they are, so look at the first norm's scale as well: shrink it.
     small = block_of(
-        Block, 2, 3, norm_1__weight=real([0.01, 0.01]), widen__weight=real([[50, 0], [0, 50], [90, 0]]),
-        narrow__weight=real([[0.002, 0, 0.001], [0, 0.003, 0]]),
+        Block, 2, 3, attention_norm__weight=real([0.01, 0.01]), up__weight=real([[50, 0], [0, 50], [90, 0]]),
+        down__weight=real([[0.002, 0, 0.001], [0, 0.003, 0]]),
     )
     little = one * 0.01
     tiny = real([
         little + 0.002 * curve(50 * little) + 0.001 * curve(90 * little), -little + 0.003 * curve(-50 * little)
     ])  # fmt: skip
     tiny = (tiny - tiny.mean()) / torch.sqrt((tiny - tiny.mean()).square().mean() + 1e-5)
-    hint = "Use the given `gelu` on what `widen` gives, and `narrow` on that; its input is the normalised sum."
+    hint = "Use the given `gelu` on what `up` gives, and `down` on that; its input is the normalised sum."
     same(block(real([[[5, 1]]])), expected[None, None], hint)
     same(small(real([[[5, 1]]])), tiny[None, None], hint)
 
@@ -101,9 +97,9 @@ def both_residual_paths_are_there(Block):
 
 @checks("gpt.Block")
 def dropout_acts_in_training_only(Block):
-    """In training, `drop` acts on each sublayer's output, never on the path that goes around it."""
-    block = block_of(Block, 2, attend__output__bias=real([0, 2]), narrow__bias=real([8, 0]))
-    block.drop.p = 1.0
+    """In training, `dropout` acts on each sublayer's output, never on the path that goes around it."""
+    block = block_of(Block, 2, attention__output__bias=real([0, 2]), down__bias=real([8, 0]))
+    part_of(block, "dropout").p = 1.0
     out = block.train()(real([[[3, 1]]]))
     hint = "With everything dropped, both sublayers add nothing: the input must still come through, normalised twice."
     once = 1 / math.sqrt(1 + 1e-5)

@@ -5,15 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from autograder.calls import zeroed
+from autograder.calls import named_as_now, own_names, state_of, zeroed
 from autograder.checks import checks, raises, same
+from autograder.inputs import real
 
 LN3 = math.log(3)
-
-
-def real(rows: list) -> Tensor:
-    """A float64 tensor."""
-    return torch.tensor(rows, dtype=torch.float64)
 
 
 @checks("gpt2.count_parameters")
@@ -65,7 +61,7 @@ def what_does_nothing_changes_nothing(Block):
 def both_sublayers_add(Block):
     """What attention gives and what the feed-forward layer gives is added to x."""
     x = real([[[3, -7], [40, 2]]])
-    layer = block_of(Block, 2, attention__output__bias=real([10, 20]), contract__bias=real([100, 200]))
+    layer = block_of(Block, 2, attention__output__bias=real([10, 20]), down__bias=real([100, 200]))
     same(
         layer(x), x + real([110, 220]), "Here attention gives (10, 20) everywhere, the feed-forward layer (100, 200)."
     )
@@ -73,31 +69,34 @@ def both_sublayers_add(Block):
 
 @checks("gpt2.Block")
 def attention_reads_the_first_norm(Block):
-    """Attention reads norm_1(x), and looks at no later position."""
+    """Attention reads attention_norm(x), and looks at no later position."""
     zero, bias = torch.zeros(2).double(), real([1, 2])
     layer = block_of(
-        Block, 2, norm_1__weight=zero, norm_1__bias=bias, attention__output__weight=torch.eye(2).double(),
+        Block, 2, attention_norm__weight=zero, attention_norm__bias=bias,
+        attention__output__weight=torch.eye(2).double(),
         attention__qkv__weight=torch.cat([torch.zeros(4, 2), torch.eye(2)]).double(),
     )  # fmt: skip
     x = real([[[3, -7], [40, 2]]])
-    same(layer(x), x + bias, "norm_1 gives (1, 2) everywhere here, and attention hands on the mean of what it reads.")
+    hint = "attention_norm gives (1, 2) everywhere here, and attention hands on the mean of what it reads."
+    same(layer(x), x + bias, hint)
 
 
 @checks("gpt2.Block")
 def the_feed_forward_layer_reads_the_second_norm(Block):
-    """The feed-forward layer reads norm_2 of x plus what attention found."""
+    """The feed-forward layer reads feed_forward_norm of x plus what attention found."""
     layer = block_of(
-        Block, 1, norm_2__weight=real([0]), norm_2__bias=real([2]), expand__weight=torch.full((4, 1), 50.0).double(),
-        contract__weight=torch.ones(1, 4).double(), attention__output__bias=real([1]),
+        Block, 1, feed_forward_norm__weight=real([0]), feed_forward_norm__bias=real([2]),
+        up__weight=torch.full((4, 1), 50.0).double(), down__weight=torch.ones(1, 4).double(),
+        attention__output__bias=real([1]),
     )  # fmt: skip
     same(
         layer(real([[[5]]])),
         real([[[406]]]),
-        "norm_2 gives 2, four inner numbers are GELU(100) = 100 each; 5 + 1 + 400.",
+        "feed_forward_norm gives 2, four inner numbers are GELU(100) = 100 each; 5 + 1 + 400.",
     )
     left = block_of(
-        Block, 2, attention__output__bias=real([0, 10]), expand__weight=real([[1, 0]] + [[0, 0]] * 7),
-        contract__weight=torch.tensor([[1.0] + [0] * 7, [0] * 8]).double(), norm_2__weight=real([100, 0]),
+        Block, 2, attention__output__bias=real([0, 10]), up__weight=real([[1, 0]] + [[0, 0]] * 7),
+        down__weight=torch.tensor([[1.0] + [0] * 7, [0] * 8]).double(), feed_forward_norm__weight=real([100, 0]),
     )  # fmt: skip
     hint = (
         "x is (4, 0). After attention it is (4, 10), of which the norm makes about (−1, 1), and GELU(−100) is 0. Read "
@@ -108,10 +107,10 @@ def the_feed_forward_layer_reads_the_second_norm(Block):
 
 @checks("gpt2.Block")
 def the_activation_is_gelu_by_tanh(Block):
-    """Between expand and contract stands GELU in the form with tanh."""
+    """Between up and down stands GELU in the form with tanh."""
     inner = [-2.0, -0.5, 1.0, 2.0]
     layer = block_of(
-        Block, 1, expand__bias=real(inner), contract__weight=real([[1000, 100, 10, 1]]),
+        Block, 1, up__bias=real(inner), down__weight=real([[1000, 100, 10, 1]]),
     )  # fmt: skip
     gelu = [0.5 * u * (1 + math.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3))) for u in inner]
     expected = sum(g * w for g, w in zip(gelu, (1000, 100, 10, 1), strict=True))
@@ -127,7 +126,7 @@ def mix_reaches_attention(Block):
     """`mix` decides how positions look at one another."""
     weight = torch.cat([torch.zeros(4, 2), torch.eye(2)]).double()
     layer = block_of(
-        Block, 2, norm_1__weight=real([0, 0]), norm_1__bias=real([1, 2]), attention__qkv__weight=weight,
+        Block, 2, attention_norm__weight=real([0, 0]), attention_norm__bias=real([1, 2]), attention__qkv__weight=weight,
         attention__output__weight=torch.eye(2).double(),
     )  # fmt: skip
     x = real([[[3, -7], [40, 2]]])
@@ -138,24 +137,27 @@ def mix_reaches_attention(Block):
 @checks("gpt2.initial_std")
 def matrices_start_at_two_hundredths(initial_std):
     """Matrices and embeddings start with a spread of 0.02."""
+    own = own_names(initial_std)
     for name in ("token_embedding.weight", "position_embedding.weight", "blocks.7.attention.qkv.weight",
-                 "blocks.0.expand.weight"):  # fmt: skip
-        same(initial_std(name, 8), 0.02, f"{name} writes nothing into the residual stream: 0.02.")
+                 "blocks.0.up.weight"):  # fmt: skip
+        same(initial_std(own(name), 8), 0.02, f"{name} writes nothing into the residual stream: 0.02.")
 
 
 @checks("gpt2.initial_std")
 def what_writes_into_the_stream_starts_smaller(initial_std):
     """The two matrices of a block that write into the residual stream start smaller."""
-    for name in ("blocks.0.attention.output.weight", "blocks.7.contract.weight"):
-        same(initial_std(name, 8), 0.005, f"{name}: 8 blocks add 16 times, so 0.02 / √16.")
-        same(initial_std(name, 2), 0.01, f"{name}: 2 blocks add 4 times, so 0.02 / √4.")
+    own = own_names(initial_std)
+    for name in ("blocks.0.attention.output.weight", "blocks.7.down.weight"):
+        same(initial_std(own(name), 8), 0.005, f"{name}: 8 blocks add 16 times, so 0.02 / √16.")
+        same(initial_std(own(name), 2), 0.01, f"{name}: 2 blocks add 4 times, so 0.02 / √4.")
 
 
 @checks("gpt2.initial_std")
 def biases_start_at_zero(initial_std):
     """Biases start at exactly 0."""
-    for name in ("blocks.1.attention.output.bias", "blocks.0.expand.bias", "blocks.11.contract.bias"):
-        same(initial_std(name, 8), 0.0, f"{name} is a bias.")
+    own = own_names(initial_std)
+    for name in ("blocks.1.attention.output.bias", "blocks.0.up.bias", "blocks.11.down.bias"):
+        same(initial_std(own(name), 8), 0.0, f"{name} is a bias.")
 
 
 TINY = {"n_layers": 1, "d_model": 2, "n_heads": 1, "vocab_size": 3, "context_length": 4}
@@ -169,14 +171,14 @@ def model_of(GPT2, config: dict, **given: Tensor):
 @checks("gpt2.GPT2")
 def every_parameter_has_its_start(GPT2):
     """Norms start at scale 1 and shift 0, biases at 0, matrices with the spread of `initial_std`."""
-    state = GPT2(TINY | {"d_model": 32}, torch.Generator().manual_seed(0)).state_dict()
+    state = state_of(GPT2(TINY | {"d_model": 32}, torch.Generator().manual_seed(0)))
     hint = 'Go through self.named_parameters(); those with "norm" in their name are filled with 1 or 0, not drawn.'
-    same(state["blocks.0.norm_1.weight"], torch.ones(32), f"blocks.0.norm_1.weight. {hint}")
+    same(state["blocks.0.attention_norm.weight"], torch.ones(32), f"blocks.0.attention_norm.weight. {hint}")
     same(state["final_norm.bias"], torch.zeros(32), f"final_norm.bias. {hint}")
-    same(state["blocks.0.expand.bias"], torch.zeros(128), "Biases have the spread 0.")
-    same(state["blocks.0.expand.weight"].std(), torch.tensor(0.02), "expand starts with the spread 0.02.", rtol=0.1)
-    found = state["blocks.0.contract.weight"].std()
-    same(found, torch.tensor(0.02 / 2**0.5), "contract starts with 0.02 / √2 when there is one block.", rtol=0.1)
+    same(state["blocks.0.up.bias"], torch.zeros(128), "Biases have the spread 0.")
+    same(state["blocks.0.up.weight"].std(), torch.tensor(0.02), "up starts with the spread 0.02.", rtol=0.1)
+    found = state["blocks.0.down.weight"].std()
+    same(found, torch.tensor(0.02 / 2**0.5), "down starts with 0.02 / √2 when there is one block.", rtol=0.1)
 
 
 @checks("gpt2.GPT2")
@@ -207,7 +209,7 @@ def logits_are_products_with_the_token_embedding(GPT2):
 def every_block_takes_its_turn(GPT2):
     """The blocks follow one another, each once, and logits come back for every position."""
     bias = [real([0, 1]), real([0, 10]), real([0, 100])]
-    given = {f"blocks__{i}__contract__bias": b for i, b in enumerate(bias)}
+    given = {f"blocks__{i}__down__bias": b for i, b in enumerate(bias)}
     seen: list = []
 
     def watch(number: int):
@@ -218,7 +220,7 @@ def every_block_takes_its_turn(GPT2):
         return mix
 
     for i in range(3):
-        given[f"blocks__{i}__norm_1__weight"] = real([0, 0])
+        given[f"blocks__{i}__attention_norm__weight"] = real([0, 0])
         given[f"blocks__{i}__attention__qkv__bias"] = real([0, 0, 0, 0, i + 1, 0])
     model = model_of(
         GPT2, TINY | {"n_layers": 3}, token_embedding__weight=real([[1, 0], [0, 1], [1, 1]]),
@@ -235,7 +237,7 @@ def every_block_takes_its_turn(GPT2):
 def what_the_blocks_add_arrives(GPT2):
     """What the blocks add to the stream is normed once at the end."""
     model = model_of(
-        GPT2, TINY, token_embedding__weight=real([[2, 0], [0, 2], [1, 1]]), blocks__0__contract__bias=real([0, 1e9])
+        GPT2, TINY, token_embedding__weight=real([[2, 0], [0, 2], [1, 1]]), blocks__0__down__bias=real([0, 1e9])
     )
     hint = (
         "The stream is about (0, 10⁹); its norm is (−1, 1), and the products with (2, 0), (0, 2), (1, 1) are −2, 2 "
@@ -280,9 +282,9 @@ def published(n_layers: int = 1) -> dict[str, Tensor]:
 def matrices_are_turned(from_hugging_face):
     """Matrices of the blocks come with their inputs in the rows and must be turned round, square ones too."""
     given = published()
-    out = from_hugging_face(given, 1)
+    out = named_as_now(from_hugging_face, from_hugging_face(given, 1))
     for ours, theirs in (("attention.qkv", "attn.c_attn"), ("attention.output", "attn.c_proj"),
-                         ("expand", "mlp.c_fc"), ("contract", "mlp.c_proj")):  # fmt: skip
+                         ("up", "mlp.c_fc"), ("down", "mlp.c_proj")):  # fmt: skip
         columns = given[f"h.0.{theirs}.weight"].tolist()
         expected = real([list(column) for column in zip(*columns, strict=True)])
         same(
@@ -296,12 +298,12 @@ def matrices_are_turned(from_hugging_face):
 def everything_else_stays(from_hugging_face):
     """Embeddings, norms and biases keep their numbers under their new names."""
     given = published(2)
-    out = from_hugging_face(given, 2)
+    out = named_as_now(from_hugging_face, from_hugging_face(given, 2))
     names = {"token_embedding.weight": "wte.weight", "position_embedding.weight": "wpe.weight",
              "final_norm.weight": "ln_f.weight", "final_norm.bias": "ln_f.bias",
-             "blocks.1.norm_1.weight": "h.1.ln_1.weight", "blocks.1.norm_2.bias": "h.1.ln_2.bias",
+             "blocks.1.attention_norm.weight": "h.1.ln_1.weight", "blocks.1.feed_forward_norm.bias": "h.1.ln_2.bias",
              "blocks.0.attention.qkv.bias": "h.0.attn.c_attn.bias",
-             "blocks.1.contract.bias": "h.1.mlp.c_proj.bias"}  # fmt: skip
+             "blocks.1.down.bias": "h.1.mlp.c_proj.bias"}  # fmt: skip
     for ours, theirs in names.items():
         same(out.get(ours), given[theirs], f"{theirs} becomes {ours}, as it is.")
     same(len(out), 28, "Two blocks of 12 tensors and four others make 28, and nothing more.")

@@ -3,15 +3,9 @@
 import torch
 from torch import Tensor
 
-from autograder.calls import zeroed
+from autograder.calls import part_of, zeroed
 from autograder.checks import checks, raises, same
-
-F64 = torch.float64
-
-
-def real(rows: list) -> Tensor:
-    """A float64 tensor."""
-    return torch.tensor(rows, dtype=F64)
+from autograder.inputs import F64, real
 
 
 def drawn(*pictures: str) -> Tensor:
@@ -109,8 +103,8 @@ def what_is_appended_comes_back_in_order(LayerCache):
     same(cache.append(column(1, 2), column(10, 20)), (column(1, 2), column(10, 20)), "Keys, then values.")
     hint = "Two places were filled; the third key goes behind them, and what comes back is all three, not all six."
     same(cache.append(column(3), column(30)), (column(1, 2, 3), column(10, 20, 30)), hint)
-    same(cache.append(column(4), column(40)), (column(1, 2, 3, 4), column(10, 20, 30, 40)), "Does `filled` move on?")
-    same(cache.filled, 4, "`filled` is the number of places in use.")
+    same(cache.append(column(4), column(40)), (column(1, 2, 3, 4), column(10, 20, 30, 40)), "Does `stored` move on?")
+    same(part_of(cache, "stored"), 4, "`stored` is the number of places in use.")
 
 
 @checks("kv_cache.LayerCache")
@@ -139,7 +133,7 @@ def a_new_text_begins_empty(LayerCache):
     cache = LayerCache(2)
     cache.append(column(1, 2), column(10, 20))
     cache.reset()
-    same(cache.append(column(3), column(30)), (column(3), column(30)), "`reset` sets `filled` to 0: write there.")
+    same(cache.append(column(3), column(30)), (column(3), column(30)), "`reset` sets `stored` to 0: write there.")
 
 
 @checks("kv_cache.LayerCache")

@@ -2,15 +2,10 @@
 import math
 
 import torch
-from torch import Tensor
 
 from autograder.calls import loaded, zeroed
 from autograder.checks import checks, same
-
-
-def real(rows: list | float) -> Tensor:
-    """A float64 tensor."""
-    return torch.tensor(rows, dtype=torch.float64)
+from autograder.inputs import real
 
 
 @checks("transformer.sinusoidal_positions")
@@ -153,7 +148,7 @@ def final_variance() -> float:
 def the_feed_forward_part_comes_last(DecoderLayer):
     """Cross-attention comes before the feed-forward part, which reads its result."""
     settings: dict[str, list] = {
-        "cross_attention__output__bias": [4, 0], "feed_forward__inner__weight": EYE, "feed_forward__outer__weight": EYE
+        "cross_attention__output__bias": [4, 0], "feed_forward__up__weight": EYE, "feed_forward__down__weight": EYE
     }
     layer = decoder_with(DecoderLayer, True, **settings)
     one = 1 / math.sqrt(1 + 1e-5)

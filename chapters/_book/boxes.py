@@ -252,7 +252,8 @@ def lineage(page: Page, box: DirectiveText) -> str:
 
 
 BOXES: dict[str, Callable[[Page, DirectiveText], str]] = {
-    "task": task, "answer": misplaced_answer, "code-cell": misplaced_code, "quiz": quiz, "record": record,
+    "task": task, "answer": misplaced_answer, "code-cell": misplaced_code,
+    "setup": misplaced_code, "quiz": quiz, "record": record,
     "written": misplaced_written,
     "dropdown": dropdown, "admonition": admonition, "math": math, "image": image, "figure": figure,
     "list-table": list_table, "lineage": lineage,

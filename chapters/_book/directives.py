@@ -233,6 +233,7 @@ class ResultRole(SphinxRole):
         for path in places:
             numbers = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
             if key in numbers:
+                self.env.note_dependency(str(path))
                 try:
                     return [words(format(numbers[key], form))], []
                 except ValueError as error:

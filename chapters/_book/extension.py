@@ -1,15 +1,17 @@
 """The book's Sphinx extension: its directives, its style, and repairs of what the theme gets wrong."""
+import functools
 import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pybtex.plugin
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from chapters._book import directives, tree
-from chapters._book.site import ROOT
+from chapters._book import directives, incremental, setup_cell, tree
+from chapters._book.site import ROOT, Site
 
 STATIC = ROOT / "chapters" / "_static"
 # What the theme writes, what it should have written: names that contain what one sees, roles that exist.
@@ -33,9 +35,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for name, directive in directives.DIRECTIVES.items():
         app.add_directive(name, directive)
     tree.setup(app)
+    incremental.setup(app)
+    # sphinxcontrib-bibtex looks for the same plug-in at every citation, among all packages that are installed.
+    pybtex.plugin.find_plugin = functools.cache(pybtex.plugin.find_plugin)
     app.connect("config-inited", add_static_files)
-    app.connect("env-get-updated", number_by_page, priority=900)
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", note_written)
     app.connect("build-finished", offer_notebooks)
     app.connect("build-finished", repair_pages)
     app.add_css_file("course.css", priority=900)
@@ -46,15 +51,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def add_static_files(app: Sphinx, config: Any) -> None:
     """Serve chapters/_static; Jupyter Book looks for such a folder at the root only."""
     config.html_static_path.append(str(STATIC))
-
-
-def number_by_page(app: Sphinx, env: Any) -> list[str]:
-    """Number figures and tables anew on each page, as its notebook does."""
-    for kinds in env.toc_fignumbers.values():
-        for numbers in kinds.values():
-            ordered = sorted(numbers, key=numbers.__getitem__)
-            numbers.update({name: (i,) for i, name in enumerate(ordered, 1)})
-    return []
 
 
 def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
@@ -68,16 +64,27 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], d
 
 
 def offer_notebooks(app: Sphinx, exception: Exception | None) -> None:
-    """Let the download button give the notebook that reads well in Jupyter, not the page's source in a notebook."""
+    """Let the download buttons give the notebook that reads well in Jupyter, and the source with its set-up cell."""
     for path in sorted((ROOT / "chapters").glob("*.ipynb")):
-        target = Path(app.outdir) / "_sources" / "chapters" / path.name
-        if exception is None and target.exists():
-            shutil.copyfile(path, target)
+        notebook = Path(app.outdir) / "_sources" / "chapters" / path.name
+        source = notebook.with_suffix(".md")
+        if exception is None and notebook.exists():
+            shutil.copyfile(path, notebook)
+        if exception is None and source.exists():
+            source.write_text(setup_cell.written_out(Site(), source.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+written: list[str] = []
+
+
+def note_written(app: Sphinx, page: str, *_: object) -> None:
+    """Keep the names of the pages that are written, for `repair_pages`."""
+    written.append(page)
 
 
 def repair_pages(app: Sphinx, exception: Exception | None) -> None:
     """Mend what keeps the theme's pages from being accessible to all; an axe-core test watches over it."""
-    for path in Path(app.outdir).rglob("*.html") if exception is None else ():
+    for path in (Path(app.outdir) / f"{page}.html" for page in written) if exception is None else ():
         text = mended = path.read_text(encoding="utf-8")
         for pattern, better in REPAIRS:
             mended = re.sub(pattern, better, mended)

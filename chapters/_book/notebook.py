@@ -30,6 +30,8 @@ def convert(site: Site, path: Path) -> str:
     tokens = page.parse(path.read_text(encoding="utf-8"))
     page.footnotes = dict(_footnotes(tokens))
     cells = [cell for part in _parts(tokens) for cell in _cells(page, part)]
+    if [setup_cell.TAGS == cell.metadata.get("tags") for cell in cells if cell.cell_type == "code"][:1] != [True]:
+        raise LoweringError(path, 1, "a chapter's first code cell must be the set-up cell: write {setup}")
     cells += [_markdown(text) for text in (roles.notes(page), roles.references(page)) if text]
     _name(cells)
     notebook = nbformat.v4.new_notebook(metadata=METADATA, cells=cells)
@@ -63,7 +65,7 @@ def _parts(tokens: Sequence[Token]) -> Iterator[list[Token]]:
     yield from markdown.sections(part)
 
 
-_ALONE = ("{code-cell}", "{answer}", "{written}")
+_ALONE = ("{code-cell}", "{setup}", "{answer}", "{written}")
 YOURS = "*Write your answer here, in place of this line.*"
 
 
@@ -77,7 +79,12 @@ def _cells(page: Page, part: list[Token]) -> Iterator[nbformat.NotebookNode]:
     line = (token.map or [0])[0] + 1
     try:
         box = markdown.read_directive(token, line)
-        if box.name == "answer":
+        if box.name == "setup":
+            if box.argument or box.body:
+                raise ValueError("{setup} stands alone: no words beside it, no lines in it")
+            text = setup_cell.text(page.site)
+            yield nbformat.v4.new_code_cell(text, id="unnamed", metadata={"tags": list(setup_cell.TAGS)})
+        elif box.name == "answer":
             yield _markdown(boxes.answer(page, box), tags=["answer"])
         elif box.name == "written":
             name, points, _ = boxes.written_parts(box)
@@ -103,8 +110,7 @@ def _code(page: Page, box: DirectiveText) -> Iterator[nbformat.NotebookNode]:
         metadata["jupyter"] = {"source_hidden": True}
     name = checked(box.body)
     if "setup" in tags:
-        if box.body != setup_cell.text(page.site):
-            raise ValueError("the set-up cell is not the book's; run: python -m chapters._book notebooks")
+        raise ValueError("the set-up cell is not the book's: write the directive {setup} in its place")
     if name is None:
         yield nbformat.v4.new_code_cell(box.body, id="unnamed", metadata=metadata)
     else:
@@ -113,12 +119,16 @@ def _code(page: Page, box: DirectiveText) -> Iterator[nbformat.NotebookNode]:
         visible = _grade(f"{grade_id}-visible", exercise.visible)
         yield nbformat.v4.new_code_cell(box.body, id="unnamed", metadata={**metadata, "nbgrader": visible})
         hidden = _grade(f"{grade_id}-hidden", exercise.hidden)
-        source = f'# {HIDDEN_NOTE}\ncheck("{name}", "hidden")'
-        yield nbformat.v4.new_code_cell(source, id="unnamed", metadata={"nbgrader": hidden})
+        yield nbformat.v4.new_code_cell(hidden_check(name), id="unnamed", metadata={"nbgrader": hidden})
     figure = box.options.get("mystnb", {}).get("figure")
     if figure:
         caption = page.blocks(str(figure.get("caption", "")), box.line)
         yield _markdown(boxes.captioned(page, "figure", figure.get("name", ""), caption))
+
+
+def hidden_check(name: str) -> str:
+    """Return the code of the cell that grading fills."""
+    return f'# {HIDDEN_NOTE}\ncheck("{name}", "hidden")'
 
 
 def checked(source: str) -> str | None:
@@ -163,13 +173,11 @@ def sources(site: Site) -> list[Path]:
 
 
 def main(argv: list[str]) -> int:
-    """Write chapters/NN_name.ipynb from every chapters/NN_name.md, and the set-up cell into the sources."""
+    """Write chapters/NN_name.ipynb from every chapters/NN_name.md."""
     if argv:
         print(f"notebooks takes no argument, got {' '.join(argv)}")
         return 2
     site = Site()
-    for path in sources(site):
-        _write(path, setup_cell.renew(site, path.read_text(encoding="utf-8")))
     for path in sources(site):
         _write(path.with_suffix(".ipynb"), convert(site, path))
     return 0

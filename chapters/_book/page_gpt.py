@@ -7,12 +7,11 @@ The steps, the data and their order are fixed by the seed; the same machine writ
 """
 import argparse
 import json
-import math
-import time
+import sys
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -21,45 +20,25 @@ from autograder.strip import ROOT, build_reference
 FILE = ROOT / "gptlib" / "figures" / "gpt2.safetensors"
 # What the page's model can read: all that Shakespeare's modern editions hold often enough to be learned.
 CHARACTERS = "\n !'(),-.:;?[]ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+SEED, SPLITS = 2019, ("train", "held-out")
 SHAPE = {"n_layers": 4, "d_model": 96, "n_heads": 4, "vocab_size": len(CHARACTERS), "context_length": 128}
 
 
 def numbers(texts: dict[str, str]) -> Tensor:
     """The works as one sequence of character numbers; other characters are left out."""
-    text = "\n\n".join(texts.values())
-    return torch.tensor([CHARACTERS.index(c) for c in text if c in CHARACTERS])
+    known = {c: i for i, c in enumerate(CHARACTERS)}
+    return torch.tensor([known[c] for c in "\n\n".join(texts.values()) if c in known])
 
 
-def held_out_loss(model: torch.nn.Module, ids: Tensor, windows: int = 400) -> float:
+@torch.no_grad()
+def held_out_loss(model: torch.nn.Module, windows: Any, count: int = 400) -> float:
     """Mean loss in nats a character over windows that are spread evenly over the held-out plays."""
-    length = SHAPE["context_length"]
-    starts = torch.linspace(0, len(ids) - length - 1, windows).long()
-    batch = ids[starts[:, None] + torch.arange(length + 1)]
-    with torch.no_grad():
-        losses = [F.cross_entropy(model(part[:, :-1]).flatten(0, 1), part[:, 1:].flatten()) for part in batch.split(50)]
+    from gptlib.training import next_token_loss
+
+    ids = torch.linspace(0, len(windows) - 1, count).long().tolist()
+    parts = [ids[start : start + 50] for start in range(0, count, 50)]
+    losses = [next_token_loss(model, *windows.batch(part, [0] * len(part))) for part in parts]
     return float(torch.stack(losses).mean())
-
-
-def train(model: torch.nn.Module, ids: Tensor, steps: int, generator: torch.Generator, batch: int = 24) -> None:
-    """Adam with weight decay, warm-up and a cosine down to a tenth, on windows drawn at random."""
-    rate, length, begun = 3e-3, SHAPE["context_length"], time.time()
-    matrices = [p for p in model.parameters() if p.dim() == 2]
-    vectors = [p for p in model.parameters() if p.dim() == 1]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99), fused=True)
-    for step in range(steps):
-        share = min(1.0, (step + 1) / 100)
-        for group in optimiser.param_groups:
-            group["lr"] = rate * share * (0.55 + 0.45 * math.cos(math.pi * step / steps))
-        starts = torch.randint(len(ids) - length, (batch,), generator=generator)
-        window = ids[starts[:, None] + torch.arange(length + 1)]
-        loss = F.cross_entropy(model(window[:, :-1]).flatten(0, 1), window[:, 1:].flatten())
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        if step % 100 == 0 or step == steps - 1:
-            print(f"step {step:5d} of {steps}  loss {loss.item():.3f}  {time.time() - begun:.0f} s", flush=True)
 
 
 def main() -> int:
@@ -68,18 +47,22 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--out", type=Path, default=FILE)
     options = parser.parse_args()
-    import sys
-
     sys.path.insert(0, str(build_reference()))
     from gptlib import data, gpt2
+    from gptlib.training import Settings, fit
+    from gptlib.training.batches import Windows
     from gptlib.weights import gpt2 as gpt2_weights
 
-    generator = torch.Generator().manual_seed(2019)
-    model = gpt2.GPT2(gpt2.GPT2Config(**SHAPE), generator)
-    train(model, numbers(data.shakespeare("train")), options.steps, generator)
+    model = gpt2.GPT2(gpt2.GPT2Config(**SHAPE), torch.Generator().manual_seed(SEED))
+    train, held_out = (Windows(numbers(data.shakespeare(split)), SHAPE["context_length"]) for split in SPLITS)
+    settings = Settings(
+        steps=options.steps, batch_size=24, lr=3e-3, warmup=min(100, options.steps), betas=(0.9, 0.99), seed=SEED,
+        precision="fp32", compile=False, eval_every=500,
+    )  # fmt: skip
+    fit(model, train, settings, held_out=held_out, device="cpu")
     small = gpt2_weights.squeeze(model.state_dict())
     model.load_state_dict(gpt2_weights.unsqueeze(small))
-    loss = held_out_loss(model, numbers(data.shakespeare("held-out")))
+    loss = held_out_loss(model, held_out)
     about = {"config": json.dumps(SHAPE), "characters": CHARACTERS, "steps": str(options.steps), "loss": f"{loss:.4f}"}
     save_file(small, options.out, metadata=about)
     print(f"held-out loss {loss:.4f} nats a character; wrote {options.out} ({options.out.stat().st_size:,} bytes)")

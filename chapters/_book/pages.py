@@ -4,20 +4,21 @@ Nothing in them is typed by hand that stands somewhere else: letters come from t
 names from their signatures, the matrix from running every registered mistake, sources from the data table.
 """
 import ast
-import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from autograder import kept
+from autograder.mistakes import kill_matrix as kill_matrix_of
 from autograder.suites import SUITES, checks_of
 from autograder.suites import sentence as sentence_of
 from autograder.table import chapters, exercises
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "chapters" / "_generated"
-MATRIX = ROOT / "build" / "kill_matrix.json"
 AXES = re.compile(r"^Axes:\n((?:[ ]{4}.*\n?)+)", re.M)
 
 # The names for sizes that GPT-3's Table 2.1 made customary, and three that it lacks.
@@ -51,6 +52,15 @@ docstring use these letters, and a test runs the code and compares.
 In code, sizes have these names. They are those of the GPT-3 paper's Table 2.1 {{cite:p}}`brown2020` where it has one.
 
 {sizes}
+
+(parts-of-models)=
+## Parts of models
+
+The layers of a model have these names in every chapter, and so have the keys of its state dict. Where a part was called
+otherwise in an earlier version of the course, that name is given with its module. Files of weights that have it are
+still read, and `python -m autograder update` changes it in your code.
+
+{parts}
 
 ## Conventions
 
@@ -92,8 +102,18 @@ def notation(root: Path = ROOT) -> str:
     used = names(root)
     sizes = [[f"`{n}`", m, ", ".join(map(link, used[n]))] for n, m in CONFIG_NAMES.items() if n in used]
     return NOTATION.format(
-        axes=table(["Letter", "Axis", "Used in"], letters), sizes=table(["Name", "Size", "Used in"], sizes)
-    )
+        axes=table(["Letter", "Axis", "Used in"], letters), sizes=table(["Name", "Size", "Used in"], sizes),
+        parts=table(["Name", "Part", "Before"], parts()),
+    )  # fmt: skip
+
+
+def parts() -> list[list[str]]:
+    """A row for each name of a part of a model."""
+    from gptlib.weights.parts import PARTS
+
+    before = [[old.split(".") for old in one.before] for one in PARTS]
+    words = [", ".join(f"`{old[2]}` ({old[0]})" for old in olds) for olds in before]
+    return [[f"`{one.name}`", one.meaning, old] for one, old in zip(PARTS, words, strict=True)]
 
 
 def axes(root: Path = ROOT) -> dict[str, tuple[str, list[str]]]:
@@ -155,7 +175,7 @@ def kill_matrix(rows: list[dict] | None = None) -> str:
     """The kill matrix page as Markdown.
 
     Args:
-        rows: what `mistakes.kill_matrix` writes; by default its file, made anew if older than what it depends on.
+        rows: those of `mistakes.kill_matrix`, by default of every module.
     """
     rows = rows if rows is not None else matrix_rows()
     by_exercise: dict[str, list[dict]] = {}
@@ -213,12 +233,10 @@ def plain(text: str) -> str:
 
 
 def matrix_rows() -> list[dict]:
-    """Read build/kill_matrix.json, running the mistakes first if it is missing or older than the code it is about."""
-    folders = ["solutions", "gptlib", "autograder/visible", "autograder/hidden", "autograder/mistakes"]
-    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    if not MATRIX.exists() or MATRIX.stat().st_mtime < max(path.stat().st_mtime for path in sources):
-        subprocess.run([sys.executable, "-m", "autograder.mistakes.kill_matrix"], cwd=ROOT, check=True)
-    return json.loads(MATRIX.read_text(encoding="utf-8"))
+    """The rows of every module; the mistakes of those whose rows are not kept run first, on our own checks."""
+    environment = {name: value for name, value in os.environ.items() if name not in kept.CHOICES}
+    subprocess.run([sys.executable, "-m", kill_matrix_of.__name__], cwd=ROOT, env=environment, check=True)
+    return [row for chapter in chapters().values() for row in kill_matrix_of.known(chapter.module) or []]
 
 
 def data_sources() -> str:

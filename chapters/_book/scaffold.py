@@ -3,9 +3,8 @@ import json
 import re
 from pathlib import Path
 
-from chapters._book import pages, setup_cell
+from chapters._book import pages
 from chapters._book.lineage import Lineage, read
-from chapters._book.site import Site
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = Path(__file__).with_name("templates")
@@ -95,7 +94,7 @@ def fill_in(name: str, module: str, title: str, node: str, tree: Lineage) -> dic
     found = tree.node(node)
     return {
         "NAME": name, "MODULE": module, "TITLE": title, "NODE": node, "PAPER": found.papers[0],
-        "AXIS_D": meaning, "SETUP": setup_cell.text(Site()),
+        "AXIS_D": meaning,
     }  # fmt: skip
 
 

@@ -1,6 +1,8 @@
-"""The first cell of every chapter: one text, written into the sources so that nobody types it."""
-from chapters._book import markdown
-from chapters._book.site import Site
+"""The first cell of every chapter: `{setup}` in the sources, one text in the book and in the notebooks."""
+import re
+from pathlib import Path
+
+from chapters._book.site import ROOT, Site
 
 TEMPLATE = '''\
 # Run this first. It finds the course, or fetches it (Colab), and shows what you have done so far.
@@ -32,7 +34,11 @@ from autograder import check
 from autograder.begin import begin
 
 begin()'''
-TAGS = ":tags: [setup, hide-cell]"
+TAGS = ["setup", "hide-cell"]
+FILE = ROOT / "build" / "setup_cell.py"
+# With a blank line on either side: what takes its place in the book has as many lines, so warnings name the right one.
+DIRECTIVE = re.compile(r"^\n?(?P<fence>`{3,}|:{3,})\{setup\} *\n(?P=fence) *\n\n?", re.M)
+CELL = "```{{code-cell}}\n:tags: [{tags}]\n{rest}\n```\n"
 
 
 def text(site: Site) -> str:
@@ -40,18 +46,20 @@ def text(site: Site) -> str:
     return TEMPLATE % site.repository
 
 
-def renew(site: Site, source: str) -> str:
-    """Return a chapter's source with the current text in its set-up cell.
+def write(site: Site, path: Path = FILE) -> None:
+    """Write the cell's text to the file that the book's pages load it from."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text(site):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text(site), encoding="utf-8")
 
-    Raises:
-        ValueError: the first code cell of the source is not tagged `setup`.
-    """
-    for token in site.parser.parse(source):
-        if markdown.is_directive(token) and token.info.startswith("{code-cell}") and token.map:
-            start, end = token.map
-            if "setup" not in markdown.read_directive(token, start + 1).options.get("tags", []):
-                break
-            lines = source.splitlines()
-            cell = [lines[start].rstrip(), TAGS, "", *text(site).splitlines(), token.markup]
-            return "\n".join([*lines[:start], *cell, *lines[end:]]) + "\n"
-    raise ValueError(f"a chapter's first code cell must be the set-up cell: a {{code-cell}} with {TAGS}")
+
+def loaded(source: str) -> str:
+    """Return a chapter's source as the book reads it: the cell loads its text, and every line keeps its number."""
+    cell = CELL.format(tags=", ".join(TAGS), rest=f":load: ../{FILE.relative_to(ROOT).as_posix()}")
+    return DIRECTIVE.sub(lambda _: cell, source)
+
+
+def written_out(site: Site, source: str) -> str:
+    """Return a chapter's source for those who download it: the cell is there in full."""
+    cell = CELL.format(tags=", ".join(TAGS), rest="\n" + text(site))
+    return DIRECTIVE.sub(lambda _: f"\n{cell}\n", source)

@@ -2,7 +2,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -48,10 +48,15 @@ class Site:
         """The branch that readers' links point to."""
         return self.config["repository"].get("branch", "main")
 
+    @property
+    def extensions(self) -> Sequence[str]:
+        """The extensions of Markdown that the book uses."""
+        return self.config.get("parse", {}).get("myst_enable_extensions", DEFAULT_EXTENSIONS)
+
     @functools.cached_property
     def parser(self):
         """The Markdown parser with the book's extensions."""
-        return markdown.parser(self.config.get("parse", {}).get("myst_enable_extensions", DEFAULT_EXTENSIONS))
+        return markdown.parser(self.extensions)
 
     def page_url(self, page: str, anchor: str = "") -> str:
         """Return the address of a page of the published book, e.g. of `chapters/01_ngram`."""

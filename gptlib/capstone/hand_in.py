@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..data import token_files
 from ..training import Run
+from ..weights import parts
 from ..weights.gpt2 import write_checkpoint
 from .gpt import Preset, seconds
 
@@ -67,7 +68,8 @@ def pack(
 
     folder, config = Path(folder), model.config
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in model.state_dict().items()}
+    state = parts.renamed(model.state_dict())
+    state = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in state.items()}
     save_file(state, folder / FILES[0], metadata={"format": "pt"})
     write_checkpoint(folder / "hugging_face", state, config)
     manifest = {
@@ -236,7 +238,9 @@ def tensors(data: bytes, wanted: Mapping[str, list[int]]) -> dict[str, Tensor]:
     """
     from safetensors.torch import load
 
-    found = header(data)
+    head = header(data)
+    found = parts.fitted(head, wanted)
+    names = dict(zip(head, found, strict=True))
     missing, foreign = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
     if missing or foreign:
         which = f"lacks {missing[0]!r}" if missing else f"has {foreign[0]!r:.80}, which the model has not"
@@ -244,7 +248,7 @@ def tensors(data: bytes, wanted: Mapping[str, list[int]]) -> dict[str, Tensor]:
     for name, shape in wanted.items():
         if found[name][1] != shape:
             raise Refused(f"{name} has shape {found[name][1]!r:.60}; the model of manifest.json has {shape}.")
-    read_in = {name: tensor.float() for name, tensor in load(data).items()}
+    read_in = {names[name]: tensor.float() for name, tensor in load(data).items()}
     for name, tensor in read_in.items():
         if not torch.isfinite(tensor).all():
             raise Refused(f"{name} holds numbers that are not finite: the run diverged.")

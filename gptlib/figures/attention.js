@@ -19,15 +19,6 @@ export function causalRow(length, position) {
   return Array.from({ length }, (_, s) => s <= position);
 }
 
-// Softmax over the scores; −∞ gets 0, and nothing but −∞ gives nothing but 0.
-export function softmax(scores) {
-  const top = Math.max(...scores);
-  if (top === -Infinity) return scores.map(() => 0);
-  const powers = scores.map((x) => Math.exp(x - top));
-  const total = powers.reduce((a, b) => a + b, 0);
-  return powers.map((x) => x / total);
-}
-
 // One query (K numbers) against S keys and values; allowed[s] is true where it may look.
 export function attend(query, keys, values, allowed, scaled = true) {
   const products = keys.map((key) => key.reduce((sum, x, i) => sum + x * query[i], 0));

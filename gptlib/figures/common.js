@@ -1,6 +1,7 @@
 // What all figures share. Python puts this text before the figure's own, which exports
 //   mount(root, data)   draw into a shadow root,
-// and its mathematics as pure functions, so that they can be tested without a page.
+// and its mathematics as pure functions, so that they can be tested without a page. What several figures compute with
+// stands here, too.
 // Never write a closing script tag in these files, not even in a comment.
 //
 // Every figure: native inputs (keyboard and screen readers work of themselves), numbers in a table, pictures of them
@@ -125,6 +126,15 @@ function status() {
 function format(x, digits = 2) {
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "–" : x < 0 ? "−∞" : "∞";
   return x.toFixed(digits).replace(/^-(?=[0.]*$)/, "").replace("-", "−");
+}
+
+// Softmax of logits or scores, divided by a temperature; −∞ gets 0, and nothing but −∞ gives nothing but 0.
+function softmax(logits, temperature = 1) {
+  const top = Math.max(...logits);
+  if (top === -Infinity) return Array.from(logits, () => 0);
+  const powers = Array.from(logits, (x) => Math.exp((x - top) / temperature));
+  const total = powers.reduce((a, b) => a + b, 0);
+  return powers.map((x) => x / total);
 }
 
 // A space or line break as something one can see.

@@ -1,12 +1,5 @@
 // The law of the next token, and what temperature, top-k, top-p, min-p and a repetition penalty make of it.
 
-export function softmax(logits) {
-  const top = Math.max(...logits);
-  const powers = logits.map((x) => Math.exp(x - top));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((x) => x / sum);
-}
-
 // Numbers of the tokens, the likeliest first; equals keep their order.
 export function ranking(logits) {
   return logits.map((_, i) => i).sort((a, b) => logits[b] - logits[a] || a - b);

@@ -28,13 +28,6 @@ export function window_(ids, length) {
   return ids.slice(Math.max(0, Math.ceil((ids.length - length) / half)) * half);
 }
 
-export function softmax(logits, temperature = 1) {
-  const top = Math.max(...logits);
-  const powers = Array.from(logits, (z) => Math.exp((z - top) / temperature));
-  const total = powers.reduce((a, b) => a + b, 0);
-  return powers.map((p) => p / total);
-}
-
 // GPT-2's forward pass, one position at a time, with keys and values of earlier positions kept.
 export class GPT {
   constructor({ config, weights }) {
@@ -93,13 +86,13 @@ export class GPT {
     const place = this.weights["position_embedding.weight"], blocks = [];
     let x = new Float32Array(D).map((_, i) => token[id * D + i] + place[t * D + i]);
     for (let b = 0; b < n_layers; b++) {
-      const heads = [], input = x, normed = this.norm(x, `blocks.${b}.norm_1`);
+      const heads = [], input = x, normed = this.norm(x, `blocks.${b}.attention_norm`);
       const found = this.attend(normed, b, t, heads);
       const middle = input.map((v, i) => v + found[i]);
-      const again = this.norm(middle, `blocks.${b}.norm_2`);
-      const inner = this.linear(again, `blocks.${b}.expand`)
+      const again = this.norm(middle, `blocks.${b}.feed_forward_norm`);
+      const inner = this.linear(again, `blocks.${b}.up`)
         .map((u) => 0.5 * u * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (u + 0.044715 * u ** 3))));
-      const given = this.linear(inner, `blocks.${b}.contract`);
+      const given = this.linear(inner, `blocks.${b}.down`);
       x = middle.map((v, i) => v + given[i]);
       blocks.push({ heads, stages: [input, normed, found, middle, again, inner, given, x] });
     }
@@ -133,13 +126,13 @@ export function pick(probabilities, number) {
 
 const STAGES = [
   ["x", "The residual stream as it comes in: what all earlier blocks have written."],
-  ["norm_1(x)", "A copy of it, normed. Attention reads this; the stream itself stays as it was."],
+  ["attention_norm(x)", "A copy of it, normed. Attention reads this; the stream itself stays as it was."],
   ["attention", "What the heads found at this and earlier positions, mixed by the output layer."],
   ["x + attention", "The first addition. The stream now knows something about its neighbours."],
-  ["norm_2", "A second normed copy, for the feed-forward layer."],
-  ["GELU(expand)", "Four times as wide. Most of these numbers are near zero; the others are features that fired."],
-  ["contract", "What the feed-forward layer makes of them, back in the stream's width."],
-  ["x + contract", "The second addition: what the next block receives."],
+  ["feed_forward_norm", "A second normed copy, for the feed-forward layer."],
+  ["GELU(up)", "Four times as wide. Most of these numbers are near zero; the others are features that fired."],
+  ["down", "What the feed-forward layer makes of them, back in the stream's width."],
+  ["x + down", "The second addition: what the next block receives."],
 ];
 const STREAM = new Set([0, 3, 7]); // the stages at which one may ask what the model would say now
 

@@ -25,11 +25,7 @@ export function states(length, prompt, now, cache, window) {
 
 // Softmax of one row of scores over the places that the query at place `now` may look at.
 export function weights(scores, now, window) {
-  const seen = scores.map((x, s) => (s <= now && now - s < window ? x : -Infinity));
-  const top = Math.max(...seen);
-  const powers = seen.map((x) => Math.exp(x - top));
-  const total = powers.reduce((a, b) => a + b, 0);
-  return powers.map((x) => x / total);
+  return softmax(scores.map((x, s) => (s <= now && now - s < window ? x : -Infinity)));
 }
 
 // How many pairs of key and value have been computed when the text is written up to place `now`, in one head.

@@ -26,12 +26,6 @@ export function english(number) {
   return words;
 }
 
-export function softmax(scores) {
-  const top = Math.max(...scores), powers = scores.map((z) => Math.exp(z - top));
-  const total = powers.reduce((a, b) => a + b, 0);
-  return powers.map((p) => p / total);
-}
-
 export function strongest(row) {
   return row.indexOf(Math.max(...row));
 }
@@ -65,7 +59,7 @@ export class Translator {
     });
   }
   embed(ids) {
-    const D = this.config.d_model, table = this.weights["embedding.weight"];
+    const D = this.config.d_model, table = this.weights["token_embedding.weight"];
     return ids.map((id, t) => Array.from({ length: D }, (_, i) => {
       const angle = t / 10000 ** ((i - (i % 2)) / D);
       return table[id * D + i] * Math.sqrt(D) + (i % 2 ? Math.cos(angle) : Math.sin(angle));
@@ -95,8 +89,8 @@ export class Translator {
       const at = `${name}.${kind}`;
       let found, maps = null;
       if (kind === "feed_forward") {
-        const inner = this.linear(rows, `${at}.inner`).map((x) => x.map((v) => Math.max(0, v)));
-        found = this.linear(inner, `${at}.outer`);
+        const inner = this.linear(rows, `${at}.up`).map((x) => x.map((v) => Math.max(0, v)));
+        found = this.linear(inner, `${at}.down`);
       } else {
         const across = kind === "cross_attention";
         ({ found, maps } = this.look(rows, across ? memory : rows, at, !across && memory));
@@ -120,7 +114,7 @@ export class Translator {
     for (let l = 0; l < this.config.n_layers; l++) {
       rows = this.layer(rows, `decoder.${l}`, ["attention", "cross_attention", "feed_forward"], memory, stations);
     }
-    const D = this.config.d_model, table = this.weights["embedding.weight"];
+    const D = this.config.d_model, table = this.weights["token_embedding.weight"];
     const says = rows.map((x) => softmax(this.names.map((_, v) =>
       x.reduce((sum, a, i) => sum + a * table[v * D + i], 0))));
     stations.push({ title: "which piece next?", kind: "says", rows: says, maps: null });

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..weights import parts
 from .figure import Figure
 
 
@@ -34,7 +35,7 @@ def transformer_figure(
 def packed(state: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
     """Write every weight as 16-bit integers with one scale a tensor: small enough for a page."""
     found = {}
-    for name, weight in state.items():
+    for name, weight in parts.renamed(state).items():
         scale = max(weight.abs().max().item(), 1e-12) / 32767
         numbers = (weight / scale).round().to(torch.int16).numpy().astype("<i2").tobytes()
         found[name] = {"scale": scale, "numbers": base64.b64encode(numbers).decode()}

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..weights import parts
+
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
@@ -40,12 +42,12 @@ class FastGPT2:
         self.config, self.size = config, config.context_length if size is None else int(size)
         if self.size < 1:
             raise ValueError(f"size must be at least 1, got {self.size}")
-        weights = {name: t.detach() for name, t in model.state_dict().items()}
+        weights = {name: t.detach() for name, t in parts.renamed(model.state_dict()).items()}
         self.dtype = weights["token_embedding.weight"].dtype if dtype is None else dtype
         weights = {name: t.to(self.dtype) for name, t in weights.items()}
         self.tokens, self.positions = weights["token_embedding.weight"], weights["position_embedding.weight"]
         self.final = weights["final_norm.weight"], weights["final_norm.bias"]
-        names = ("norm_1", "attention.qkv", "attention.output", "norm_2", "expand", "contract")
+        names = ("attention_norm", "attention.qkv", "attention.output", "feed_forward_norm", "up", "down")
         self.blocks = [
             [weights[f"blocks.{i}.{name}.{kind}"] for name in names for kind in ("weight", "bias")]
             for i in range(config.n_layers)

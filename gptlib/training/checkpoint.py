@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.download import sha256_of
+from ..weights import parts
 
 NAME = re.compile(r"step-(\d{8})")
 PARTS = ("model.safetensors", "optimizer.safetensors")
@@ -164,15 +165,17 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 
 @torch.no_grad()
 def restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
-    """Put a checkpoint's tensors into a model and its optimizer, in place.
+    """Put a checkpoint's tensors into a model and its optimizer, in place; see `parts.fitted` for older ones.
 
     Raises:
         ValueError: names or shapes are not this model's; nothing was changed.
     """
     model = getattr(model, "module", model)
     own = dict([*model.named_parameters(), *model.named_buffers()])
-    held, kept = tensors["model"], model.state_dict().keys()
+    kept = model.state_dict().keys()
     own = {name: tensor for name, tensor in own.items() if name in kept}
+    held = parts.fitted(tensors["model"], own)
+    names = dict(zip(tensors["model"], held, strict=True))
     if strange := sorted(set(own) ^ set(held)):
         raise ValueError(f"the checkpoint is of another model: only one of the two has {strange[0]!r}")
     for name, tensor in own.items():
@@ -185,7 +188,7 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping
         tensor.copy_(_like(held[name], tensor))
     for key, value in tensors["optimizer"].items():
         name, part = key.rsplit("/", 1)
-        parameter = own[name]
+        parameter = own[names[name]]
         value = value.clone() if value.dim() == 0 else _like(value, parameter)
         if optimizer.defaults.get("fused") or value.dim():
             value = value.to(parameter.device)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.download import DataError, folder, sha256_of, written_whole
+from . import parts
 
 # One revision of the published file; its digest makes sure that it is this one, whoever sends it.
 SMALL = "https://huggingface.co/openai-community/gpt2/resolve/607a30d783dfa663caf39e06633721c8d4cfcd7e/"
@@ -36,16 +37,16 @@ def parameter_names(n_layers: int) -> dict[str, str]:
         n_layers: number of blocks.
 
     Returns:
-        For instance "blocks.0.expand.bias": "h.0.mlp.c_fc.bias".
+        For instance "blocks.0.up.bias": "h.0.mlp.c_fc.bias".
     """
-    parts = {
-        "norm_1": "ln_1", "attention.qkv": "attn.c_attn", "attention.output": "attn.c_proj",
-        "norm_2": "ln_2", "expand": "mlp.c_fc", "contract": "mlp.c_proj",
+    layers = {
+        "attention_norm": "ln_1", "attention.qkv": "attn.c_attn", "attention.output": "attn.c_proj",
+        "feed_forward_norm": "ln_2", "up": "mlp.c_fc", "down": "mlp.c_proj",
     }  # fmt: skip
     kinds = ("weight", "bias")
     names = {"token_embedding.weight": "wte.weight", "position_embedding.weight": "wpe.weight"}
     for layer in range(n_layers):
-        for ours, theirs in parts.items():
+        for ours, theirs in layers.items():
             names |= {f"blocks.{layer}.{ours}.{kind}": f"h.{layer}.{theirs}.{kind}" for kind in kinds}
     return names | {f"final_norm.{kind}": f"ln_f.{kind}" for kind in kinds}
 
@@ -60,9 +61,11 @@ def to_hugging_face(state: Mapping[str, Tensor], n_layers: int) -> dict[str, Ten
     Returns:
         What `transformers.GPT2LMHeadModel` saves, head and causal masks left out.
     """
-    names = parameter_names(n_layers)
-    turned = {ours: t.t() if ours.startswith("blocks.") and t.dim() == 2 else t for ours, t in state.items()}
-    return {f"transformer.{names[ours]}": tensor.detach().contiguous() for ours, tensor in turned.items()}
+    names, found = parameter_names(n_layers), {}
+    for ours, tensor in parts.renamed(state).items():
+        tensor = tensor.t() if ours.startswith("blocks.") and tensor.dim() == 2 else tensor
+        found[f"transformer.{names[ours]}"] = tensor.detach().contiguous()
+    return found
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -183,7 +186,7 @@ def quantise(matrix: Tensor) -> tuple[Tensor, Tensor]:
 def squeeze(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Quantise every matrix of a state; scales get the name of their matrix and ".scale". Vectors become float32."""
     small = {}
-    for name, tensor in state.items():
+    for name, tensor in parts.renamed(state).items():
         if tensor.dim() == 2:
             small[name], small[f"{name}.scale"] = quantise(tensor)
         else:
@@ -192,7 +195,8 @@ def squeeze(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unsqueeze(small: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Turn what `squeeze` gave back into float32 matrices and vectors."""
+    """Turn what `squeeze` gave, now or before names changed, back into float32 matrices and vectors."""
+    small = parts.renamed(small)
     return {
         name: tensor.float() * small[f"{name}.scale"][:, None] if tensor.dtype == torch.int8 else tensor
         for name, tensor in small.items() if not name.endswith(".scale")
@@ -211,12 +215,12 @@ def places(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Yield the places where the numbers of our `GPT2`, or of a transformers.GPT2LMHeadModel, can be compared."""
     theirs = hasattr(model, "transformer")
     inner: Any = model.transformer if theirs else model
-    parts = {"norm_1": "ln_1", "attention": "attn", "norm_2": "ln_2", "contract": "mlp.c_proj"}
+    names = {"attention_norm": "ln_1", "attention": "attn", "feed_forward_norm": "ln_2", "down": "mlp.c_proj"}
     yield "embedding", inner.drop if theirs else inner.dropout
     for number, block in enumerate(inner.h if theirs else inner.blocks):
-        for ours, name in parts.items():
-            words = "feed-forward" if ours == "contract" else ours
-            yield f"block {number}: {words}", block.get_submodule(name if theirs else ours)
+        for ours, name in names.items():
+            words = "feed-forward" if ours == "down" else ours
+            yield f"block {number}: {words}", block.get_submodule(name) if theirs else parts.part(block, ours)
         yield f"block {number}: its output", block
     yield "final norm", inner.ln_f if theirs else inner.final_norm
 

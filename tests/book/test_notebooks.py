@@ -11,7 +11,7 @@ from nbconvert import HTMLExporter
 from nbgrader.nbgraderformat import reads as nbgrader_reads
 
 from autograder.table import Chapter, Exercise, chapters
-from chapters._book import markdown, notebook, results, setup_cell, tree
+from chapters._book import markdown, notebook, results, tree
 from chapters._book.site import Site
 
 SITE = Site()
@@ -22,7 +22,7 @@ html: {baseurl: https://example.org/book}
 parse: {myst_enable_extensions: [colon_fence, dollarmath]}
 """
 FRONT = "---\njupytext:\n  text_representation: {format_name: myst}\nkernelspec: {name: python3}\n---\n"
-SETUP = "```{code-cell}\n:tags: [setup, hide-cell]\n\n```\n"
+SETUP = "```{setup}\n```\n"
 SOLUTION = '''"""A module."""
 
 
@@ -186,8 +186,6 @@ def site(tmp_path: Path) -> Site:
 def lowered(site: Site, body: str, setup: bool = True) -> nbformat.NotebookNode:
     path = site.root / "chapters" / "01_demo.md"
     path.write_text(FRONT + (SETUP if setup else "") + body, encoding="utf-8")
-    if setup:
-        path.write_text(setup_cell.renew(site, path.read_text(encoding="utf-8")), encoding="utf-8")
     return nbformat.reads(notebook.convert(site, path), as_version=4)
 
 
@@ -334,7 +332,12 @@ def test_an_edit_changes_one_id_only(site):
         ("\n:::{quiz} Q?\n- [ ] four — yes\n:::\n", "no choice as right"),
         ("\n:::{quiz} Q?\n- [x] four\n:::\n", "after a dash"),
         ("\n```{code-cell}\n:tags: [setup]\n\nprint()\n```\n", "7: the set-up cell is not the book's"),
+        ("\n::::{note}\n\n:::{setup}\n:::\n::::\n", "9: .* must not stand inside another box"),
         ("\nterm\n: definition {unknown}`x`\n", r"\{unknown\}"),
+        ("\n```{setup} now\n```\n", r"7: \{setup\} stands alone"),
+        ("\n```{setup}\nprint()\n```\n", r"7: \{setup\} stands alone"),
+        ("\nno cell at all\n", r"1: a chapter's first code cell must be the set-up cell: write \{setup\}"),
+        ("\n```{code-cell}\nprint()\n```\n```{setup}\n```\n", "1: a chapter's first code cell must be the set-up"),
     ],
 )
 def test_what_has_no_counterpart_is_an_error(site, body, words):
@@ -405,16 +408,13 @@ def test_addresses_are_those_that_sphinx_gives(site):
     assert 'href="#equation-eq-a">(1)<' in pages["chapters/03_labels"]
 
 
-def test_the_command_writes_notebooks_and_set_up_cells_once(site, monkeypatch, capsys):
+def test_the_command_writes_notebooks_once(site, monkeypatch, capsys):
     path = site.root / "chapters" / "01_demo.md"
     path.write_text(FRONT + SETUP + "\n# A\n\nThe last line\n", encoding="utf-8")
     (site.root / "chapters" / "02_other.md").unlink()
     monkeypatch.setattr(notebook, "Site", lambda: site)
     assert notebook.main([]) == 0
-    assert capsys.readouterr().out == "wrote 01_demo.md\nwrote 01_demo.ipynb\n"
-    source = path.read_text(encoding="utf-8")
-    assert setup_cell.text(site) in source
-    assert source.startswith(FRONT) and source.endswith("last line\n")
+    assert capsys.readouterr().out == "wrote 01_demo.ipynb\n"
     assert path.with_suffix(".ipynb").read_text(encoding="utf-8") == notebook.convert(site, path)
     assert notebook.main([]) == 0
     assert capsys.readouterr().out == ""

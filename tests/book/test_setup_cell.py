@@ -11,6 +11,7 @@ import nbformat
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
+from myst_nb.core.read import read_myst_markdown_notebook
 
 from chapters._book import notebook, setup_cell
 from chapters._book.site import ROOT, Site
@@ -20,6 +21,7 @@ SITE = Site()
 CELL = setup_cell.text(SITE)
 CHAPTERS = notebook.sources(SITE)
 NOT_THERE = "file:///no/such/repository"
+JUPYTEXT = "jupytext: {text_representation: {format_name: myst}}\nkernelspec: {name: python3}\n"
 COLAB = {
     "accepted": "import os\ndef mount(path):\n    os.makedirs(path + '/MyDrive', exist_ok=True)\n",
     "refused": "def mount(path):\n    raise ValueError('mount failed')\n",
@@ -229,15 +231,25 @@ def test_it_is_short_and_holds_the_address_from_the_configuration():
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_every_chapter_begins_with_it(path):
-    assert setup_cell.renew(SITE, path.read_text(encoding="utf-8")) == path.read_text(encoding="utf-8"), (
-        "run: python -m chapters._book notebooks"
-    )
     nb = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
     code = [cell for cell in nb.cells if cell.cell_type == "code"]
     assert code[0].source == CELL
     assert [cell.source == CELL for cell in code].count(True) == 1
 
 
-def test_a_chapter_without_it_is_refused():
-    with pytest.raises(ValueError, match="set-up cell"):
-        setup_cell.renew(SITE, "# A\n\n```{code-cell}\nprint()\n```\n")
+@pytest.mark.parametrize("fence", ["```", ":::", "````"])
+def test_the_book_loads_it_and_every_line_keeps_its_number(tmp_path, fence):
+    source = f"---\n{JUPYTEXT}---\n\n# A\n\n{fence}{{setup}}\n{fence}\n\n## B\n"
+    text = setup_cell.loaded(source)
+    assert text.splitlines().index("## B") == source.splitlines().index("## B")
+    (tmp_path / "build").mkdir()
+    setup_cell.write(SITE, tmp_path / "build" / "setup_cell.py")
+    for written in (text, setup_cell.written_out(SITE, source)):
+        nb = read_myst_markdown_notebook(written, path=tmp_path / "chapters" / "a.md")
+        cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+        assert [(cell.source, cell.metadata.tags) for cell in cells] == [(CELL, ["setup", "hide-cell"])]
+
+
+@pytest.mark.parametrize("text", ["```{setup} x\n```\n", "  ```{setup}\n  ```\n", "```{setup}\nprint()\n```\n"])
+def test_what_only_resembles_the_directive_is_left_alone(text):
+    assert setup_cell.loaded(text) == text == setup_cell.written_out(SITE, text)

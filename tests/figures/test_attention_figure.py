@@ -8,7 +8,7 @@ import torch
 
 from gptlib import figures
 from gptlib.attention import attend, causal_mask
-from tests.conftest import ROOT, needs_tool
+from tests.conftest import needs_tool
 
 RUN = """
 import { attend, causalRow, describe, read, softmax } from "MODULE";
@@ -22,11 +22,10 @@ console.log(JSON.stringify(calls.map(([name, ...args]) => known[name](...args)),
 
 @pytest.fixture(scope="module")
 def in_the_page(tmp_path_factory):
-    """Run calls of the figure's functions in Node; what all figures share stands before them, as in the page."""
+    """Run calls of the figure's functions, and of those that all figures share, in Node."""
     node = needs_tool("node")
     module = tmp_path_factory.mktemp("js") / "attention.mjs"
-    parts = [(ROOT / f"gptlib/figures/{name}.js").read_text(encoding="utf-8") for name in ("common", "attention")]
-    module.write_text("".join(parts), encoding="utf-8")
+    module.write_text(figures.module_text("attention") + "export { softmax };\n", encoding="utf-8")
 
     def run(*calls):
         script = RUN.replace("MODULE", module.as_uri())

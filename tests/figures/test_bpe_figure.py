@@ -4,9 +4,8 @@ import unicodedata
 
 import pytest
 
-from gptlib import bpe, data
+from gptlib import bpe, data, figures
 from gptlib.figures import bpe_figure
-from tests.conftest import ROOT
 from tests.figures.node import run_js
 
 TEXT = data.shakespeare()["Hamlet"][:30_000]
@@ -16,9 +15,8 @@ SAMPLES = ["", "a", "To be, or not to be", MARKS, "aaaaaaa   ", TEXT[2000:2300]]
 
 
 def page(expression: str):
-    """The value of an expression in the figure's module, what all figures share before it."""
-    parts = [(ROOT / f"gptlib/figures/{part}.js").read_text(encoding="utf-8") for part in ("common", "bpe")]
-    return run_js("".join(parts), expression)
+    """The value of an expression in the figure's module."""
+    return run_js(figures.module_text("bpe"), expression)
 
 
 def encoded(merges, texts):

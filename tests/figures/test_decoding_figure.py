@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from gptlib import decoding, figures
-from tests.conftest import ROOT
 from tests.figures.node import run_js
 
-CODE = "".join((ROOT / f"gptlib/figures/{name}.js").read_text(encoding="utf-8") for name in ("common", "decoding"))
+CODE = figures.module_text("decoding")
 SETTINGS = [
     {}, {"temperature": 0.0}, {"temperature": 0.35}, {"temperature": 2.5}, {"k": 1}, {"k": 7}, {"k": 400}, {"p": 0.3},
     {"p": 0.95}, {"minimum": 0.2}, {"minimum": 1.0}, {"penalty": 1.7},
@@ -75,7 +74,7 @@ def test_moving_the_knobs_in_chromium(tmp_path, browser):
     assert sum(drawn) == 100 and drawn[2:4] == [0, 0] and not problems
 
 
-BEAMS = "".join((ROOT / f"gptlib/figures/{name}.js").read_text(encoding="utf-8") for name in ("common", "beams"))
+BEAMS = figures.module_text("beams")
 
 
 def test_what_beams_share_and_whose_children_they_are():

@@ -6,14 +6,12 @@ import pytest
 
 from gptlib import figures
 from gptlib.capstone import envelopes
-from tests.conftest import ROOT
 from tests.figures.node import run_js
 
 
 def page(expression: str):
-    """The value of an expression in the figure's module, what all figures share before it."""
-    parts = [(ROOT / f"gptlib/figures/{part}.js").read_text(encoding="utf-8") for part in ("common", "envelope")]
-    return run_js("".join(parts), expression)
+    """The value of an expression in the figure's module."""
+    return run_js(figures.module_text("envelope"), expression)
 
 
 def rows_of(run):

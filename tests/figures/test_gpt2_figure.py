@@ -16,7 +16,7 @@ FILE = ROOT / "gptlib/figures/gpt2.safetensors"
 SCRIPT = """
 import { readFileSync } from "node:fs";
 const [modulePath, filePath, textPath] = process.argv.slice(2);
-const { unpack, GPT, window_, softmax, likeliest, pick } = await import(modulePath);
+const { unpack, GPT, window_, likeliest, pick } = await import(modulePath);
 const file = unpack(new Uint8Array(readFileSync(filePath)));
 const texts = JSON.parse(readFileSync(textPath, "utf8"));
 const model = new GPT(file);
@@ -55,17 +55,18 @@ def expected(model, ids):
         traced = gpt2_weights.trace(model, torch.tensor([ids]))
     for number in range(len(model.blocks)):
         at = {place: traced[f"block {number}: {place}"][0, -1] for place in
-              ("norm_1", "attention", "norm_2", "feed-forward", "its output")}  # fmt: skip
+              ("attention_norm", "attention", "feed_forward_norm", "feed-forward", "its output")}  # fmt: skip
         middle = at["its output"] - at["feed-forward"]
         before = middle - at["attention"]
         stages.append(
-            [before, at["norm_1"], at["attention"], middle, at["norm_2"], None, at["feed-forward"], at["its output"]]
+            [before, at["attention_norm"], at["attention"], middle, at["feed_forward_norm"], None, at["feed-forward"],
+             at["its output"]]
         )
     return logits[0, -1], weights, stages
 
 
 def run_in_node(tmp_path, texts):
-    (tmp_path / "gpt2.mjs").write_text((ROOT / "gptlib/figures/gpt2.js").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "gpt2.mjs").write_text(figures.module_text("gpt2"), encoding="utf-8")
     (tmp_path / "run.mjs").write_text(SCRIPT, encoding="utf-8")
     (tmp_path / "texts.json").write_text(json.dumps(texts))
     command = [needs_tool("node"), tmp_path / "run.mjs", tmp_path / "gpt2.mjs", FILE, tmp_path / "texts.json"]

@@ -4,17 +4,15 @@ import math
 
 import pytest
 
-from gptlib import gpt
-from tests.conftest import ROOT
+from gptlib import figures, gpt
 from tests.figures.node import run_js
 
 SPECIAL = [100, 101, 102]
 
 
 def page(name: str, expression: str):
-    """The value of an expression in the figure's module, what all figures share before it."""
-    parts = [(ROOT / f"gptlib/figures/{part}.js").read_text(encoding="utf-8") for part in ("common", name)]
-    return run_js("".join(parts), expression)
+    """The value of an expression in the figure's module."""
+    return run_js(figures.module_text(name), expression)
 
 
 PARTS = {

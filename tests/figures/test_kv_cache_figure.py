@@ -4,15 +4,13 @@ import json
 import pytest
 import torch
 
-from gptlib import gpt2, kv_cache
-from tests.conftest import ROOT
+from gptlib import figures, gpt2, kv_cache
 from tests.figures.node import run_js
 
 
 def page(expression: str):
-    """The value of an expression in the figure's module, what all figures share before it."""
-    parts = [(ROOT / f"gptlib/figures/{part}.js").read_text(encoding="utf-8") for part in ("common", "kv_cache")]
-    return run_js("".join(parts), expression)
+    """The value of an expression in the figure's module."""
+    return run_js(figures.module_text("kv_cache"), expression)
 
 
 def read_by(length, prompt, use_cache, monkeypatch):

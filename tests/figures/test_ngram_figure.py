@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from gptlib import ngram
+from gptlib import figures, ngram
 from gptlib.figures import ngram_figure
-from tests.conftest import ROOT, needs_tool
+from tests.conftest import needs_tool
 
 TEXT = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n"
 SCRIPT = """
@@ -25,8 +25,7 @@ console.log(JSON.stringify({ estimates, picked }));
 def in_node(tmp_path, figure, contexts, numbers=()):
     """Run the module's pure functions in node on a figure's own data."""
     data = json.loads(figure.data)
-    code = (ROOT / "gptlib/figures/ngram.js").read_text(encoding="utf-8")
-    (tmp_path / "ngram.mjs").write_text(code, encoding="utf-8")
+    (tmp_path / "ngram.mjs").write_text(figures.module_text("ngram"), encoding="utf-8")
     (tmp_path / "run.mjs").write_text(SCRIPT, encoding="utf-8")
     asked = {"tables": data["tables"], "contexts": contexts, "numbers": list(numbers)}
     (tmp_path / "data.json").write_text(json.dumps(asked), encoding="utf-8")

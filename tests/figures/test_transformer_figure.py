@@ -34,8 +34,7 @@ def packed_figure(model, names):
 
 def page(expression: str):
     """The value of an expression in the figure's module."""
-    parts = [(ROOT / f"gptlib/figures/{part}.js").read_text(encoding="utf-8") for part in ("common", "transformer")]
-    return run_js("".join(parts), expression)
+    return run_js(figures.module_text("transformer"), expression)
 
 
 def test_the_page_translates_as_python_does(model):
@@ -49,7 +48,7 @@ def test_the_page_translates_as_python_does(model):
         calls = ",".join(f"model.translate(english({n}))" for n in numbers)
         found = page(f"(() => {{ const model = new Translator({json.dumps(data)}); return [{calls}]; }})()")
         exact = made.double()
-        exact.positions = transformer.sinusoidal_positions(16, 8).double()
+        exact.position_embedding = transformer.sinusoidal_positions(16, 8).double()
         for number, run in zip(numbers, found, strict=True):
             source = torch.tensor([[*map(names.index, translation.english(number)), transformer.END]])
             given = torch.tensor([[transformer.BEGIN, *map(names.index, run["given"][1:])]])

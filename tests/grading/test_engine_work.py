@@ -10,9 +10,10 @@ from autograder.engine import pool, work
 from autograder.engine import question as questions
 from autograder.engine.judge import Session
 from autograder.engine.question import Outcome, Question, grade
-from autograder.engine.records import Records, key_of
-from autograder.engine.sandbox import TIERS, EngineFailed, Limits, Refused, Zygote
+from autograder.engine.records import Records, judging, key_of
+from autograder.engine.sandbox import PACKAGE, TIERS, EngineFailed, Limits, Refused, Zygote
 from autograder.engine.verdicts import GRADED, HUMAN, RETRY, ZERO
+from autograder.table import chapters
 from tests.conftest import ROOT
 from tests.grading.engine_kit import REFERENCE, SMALL, zygote
 
@@ -36,6 +37,16 @@ def test_the_key_depends_on_everything_that_matters():
         key_of(question(), Limits(), "T0", "a secret", HIDDEN), key_of(question(), SMALL, "T1", "a secret", HIDDEN),
     }  # fmt: skip
     assert len(keys) == 7 and question().key == question().key
+
+
+def test_what_judges_is_all_that_the_engine_and_its_checks_are_made_of():
+    names = {path.relative_to(PACKAGE).as_posix() for path in judging()}
+    modules = [chapter.module for chapter in chapters().values()]
+    assert names >= {"calls.py", "checks.py", "given.txt", "inputs.py", "learner/magics.py", "policies.py", "runner.py"}
+    assert names >= {f"engine/{name}.py" for name in ("child", "judge", "peer", "question", "wire", "work")}
+    for kind in ("visible/{}.py", "exercises/{}.toml", "fingerprints/{}.jsonl"):
+        assert names >= {kind.format(module) for module in modules}
+    assert not [name for name in names if name.startswith(("mistakes/", "review/", "learner/update"))]
 
 
 def run(tmp_path, *asked, workers=1, tier="T0"):

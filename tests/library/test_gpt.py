@@ -61,14 +61,14 @@ def theirs(config: gpt.GPTConfig):
 
 def names(n_layers: int):
     """Pairs of our parameter and theirs, whether it is to be transposed, and which third of it is meant."""
-    yield from (("token.weight", "transformer.tokens_embed.weight", False, None),
-                ("position.weight", "transformer.positions_embed.weight", False, None))  # fmt: skip
-    parts = {"attend.output": "attn.c_proj", "widen": "mlp.c_fc", "narrow": "mlp.c_proj", "norm_1": "ln_1",
-             "norm_2": "ln_2"}  # fmt: skip
+    yield from (("token_embedding.weight", "transformer.tokens_embed.weight", False, None),
+                ("position_embedding.weight", "transformer.positions_embed.weight", False, None))  # fmt: skip
+    parts = {"attention.output": "attn.c_proj", "up": "mlp.c_fc", "down": "mlp.c_proj", "attention_norm": "ln_1",
+             "feed_forward_norm": "ln_2"}  # fmt: skip
     for i in range(n_layers):
         for kind in ("weight", "bias"):
             for third, part in enumerate(("query", "key", "value")):
-                yield f"blocks.{i}.attend.{part}.{kind}", f"transformer.h.{i}.attn.c_attn.{kind}", True, third
+                yield f"blocks.{i}.attention.{part}.{kind}", f"transformer.h.{i}.attn.c_attn.{kind}", True, third
             for ours, other in parts.items():
                 yield f"blocks.{i}.{ours}.{kind}", f"transformer.h.{i}.{other}.{kind}", "norm" not in ours, None
 

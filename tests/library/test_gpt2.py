@@ -231,8 +231,8 @@ def test_without_a_network_fetching_says_so(tmp_path, monkeypatch):
 
 class WrongGelu(gpt2.Block):
     def forward(self, x, mix=None):
-        x = x + self.attention(self.norm_1(x), mix)
-        return x + self.contract(F.gelu(self.expand(self.norm_2(x))))
+        x = x + self.attention(self.attention_norm(x), mix)
+        return x + self.down(F.gelu(self.up(self.feed_forward_norm(x))))
 
 
 class Future(gpt2.Block):

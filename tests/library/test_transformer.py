@@ -53,8 +53,8 @@ def pairs_of(ours, theirs):
                 yield getattr(piece, kind), getattr(peer, f"in_proj_{kind}"), third
             yield getattr(part.output, kind), getattr(peer.out_proj, kind), None
             yield getattr(getattr(ours, f"{name}_norm"), kind), getattr(getattr(theirs, norm), kind), None
-        yield getattr(ours.feed_forward.inner, kind), getattr(theirs.linear1, kind), None
-        yield getattr(ours.feed_forward.outer, kind), getattr(theirs.linear2, kind), None
+        yield getattr(ours.feed_forward.up, kind), getattr(theirs.linear1, kind), None
+        yield getattr(ours.feed_forward.down, kind), getattr(theirs.linear2, kind), None
         last = getattr(theirs, f"norm{len(names) + 1}")
         yield getattr(ours.feed_forward_norm, kind), getattr(last, kind), None
 
@@ -87,13 +87,13 @@ def test_the_whole_model_equals_torchs_in_outputs_and_gradients(norm_first):
             weight.add_(0.3 * torch.randn_like(weight))
         for ours, theirs, third in whole_pairs(model, peer):
             ours.copy_(third_of(theirs, third))
-    table = model.embedding.weight.detach().clone().requires_grad_()
+    table = model.token_embedding.weight.detach().clone().requires_grad_()
     source = torch.tensor([[3, 4, 5, 6, 2], [7, 8, 2, 0, 0]])
     target = torch.tensor([[1, 9, 10, 3], [1, 4, 0, 0]])
     logits = model(source, target)
 
     def embed(tokens):
-        return table[tokens] * math.sqrt(12) + model.positions[: tokens.size(1)]
+        return table[tokens] * math.sqrt(12) + model.position_embedding[: tokens.size(1)]
 
     out = peer(embed(source), embed(target), tgt_mask=~attention.causal_mask(4), src_key_padding_mask=source == 0,
                memory_key_padding_mask=source == 0)  # fmt: skip
@@ -105,7 +105,7 @@ def test_the_whole_model_equals_torchs_in_outputs_and_gradients(norm_first):
     found = list(whole_pairs(model, peer))
     for ours, theirs, third in found:
         torch.testing.assert_close(ours.grad, third_of(theirs.grad, third), rtol=0, atol=1e-10)
-    torch.testing.assert_close(model.embedding.weight.grad, table.grad, rtol=0, atol=1e-10)
+    torch.testing.assert_close(model.token_embedding.weight.grad, table.grad, rtol=0, atol=1e-10)
     assert len(found) + 1 == len(list(model.parameters()))
 
 
