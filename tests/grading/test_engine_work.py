@@ -75,6 +75,27 @@ def test_two_runs_at_once_that_disagree_go_to_a_person(tmp_path):
         assert row["verdict"] == wanted and not row["passed"] and records.get(asked.key) == row
 
 
+@pytest.mark.parametrize("left", [b"", b"{", b"\0" * 400, b"\xff", b"null", b'{"key": "another"}', "half"])
+def test_what_a_power_cut_left_of_a_record_counts_as_none(tmp_path, left):
+    records, asked = Records(tmp_path), question()
+    row = records.put(asked.key, asked, "T0", Outcome(GRADED, True, "said", "", 0.0))
+    place = records.path(asked.key)
+    whole = place.read_bytes()
+    place.write_bytes(whole[: len(whole) // 2] if left == "half" else left)
+    assert records.get(asked.key) is None
+    assert records.put(asked.key, asked, "T0", Outcome(GRADED, True, "said", "", 0.0)) == row == records.get(asked.key)
+    assert place.read_bytes() == whole
+
+
+def test_only_what_would_come_out_the_same_again_may_be_lost_with_the_power(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for verdict, lasts in ((GRADED, 0), (ZERO, 0), (HUMAN, 1)):
+        asked = Question("m.f", "visible", {}, f"key of {verdict}")
+        Records(tmp_path).put(asked.key, asked, "T0", Outcome(verdict, False, "", "", 0.0))
+        assert len(synced) == lasts
+
+
 def test_a_lost_zygote_is_replaced_and_nobody_charged(tmp_path):
     worker = work.Worker(setting(tmp_path))
     worker.zygote = Zygote("T0")
