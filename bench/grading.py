@@ -62,7 +62,7 @@ def questions(source: Path, names: Sequence[str], rounds: int = 10) -> dict[str,
     from tests.grading.course_kit import SOLVED
 
     given = dict(intake.given(source))
-    zygote, kept_child = Zygote("T1"), KeptChild()
+    zygote, kept_child = Zygote("T1", given), KeptChild()
     hidden = str(ROOT / "autograder" / "hidden")
     first = 0.0
     try:

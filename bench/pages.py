@@ -24,6 +24,20 @@ def setup_time(found: dict) -> str:
     )
 
 
+def phases(*assignments: dict) -> str:
+    """Where the engine's time goes, in each assignment: a table."""
+    columns = []
+    for n in assignments:
+        parts = [n["cells_judge"], n["cells_children"], n["engine_grade"] - n["cells_judge"] - n["cells_children"],
+                 n["engine_feedback"]]  # fmt: skip
+        columns.append([f"{1000 * part:.0f} ms, {100 * part / sum(parts):.0f} %" for part in parts])
+    names = ("judge: what checks expect, comparing it, and its end of the conversation",
+             "child: fork, loading the files, the learner's code, and its end of the conversation",
+             "taking in, the records of verdicts, entering into the gradebook", "feedback pages")  # fmt: skip
+    rows = (f"| {' | '.join(row)} |\n" for row in zip(names, *columns, strict=True))
+    return "| where the engine's time goes | the chapter | one exercise |\n|---|---|---|\n" + "".join(rows)
+
+
 def grading(found: dict) -> str:
     """What a submission costs, plain nbgrader beside the engine."""
     n, n1 = found["numbers"], found["numbers"]["one_exercise"]
@@ -48,6 +62,7 @@ def grading(found: dict) -> str:
         f"{n1['cells_judge'] + n1['cells_children']:.2f} | {n1['cells_ratio']:.1f} |\n"
         f"| the same: grading and feedback | {n1['plain_grade'] + n1['plain_feedback']:.2f} | "
         f"{n1['engine_grade'] + n1['engine_feedback']:.2f} | {n1['whole_ratio']:.1f} |\n\n"
+        f"{phases(n, n1)}\n"
         f"The median of {n['rounds']} rounds with {n['plain_submissions']} and {n['engine_submissions']} submissions, "
         "the two ways in turn (`python -m bench grading`), on "
         f"{place(found)}, at a load of {found['load']:.1f}. Other work on the machine makes both columns larger. "

@@ -69,13 +69,11 @@ class ChapterGrader:
 
     def questions(self, job: intake.Job) -> dict[str, Question]:
         """The questions of a submission by grade cell."""
-        found = {}
-        for cell, (exercise, suite) in self.cells.items():
-            question = Question(exercise, suite, job.files, "", job.cells)
-            setting = self.setting
-            key = records.key_of(question, setting.limits, setting.tier, setting.secret, self.hidden)
-            found[cell] = replace(question, key=key)
-        return found
+        asked = [Question(exercise, suite, job.files, "", job.cells) for exercise, suite in self.cells.values()]
+        setting = self.setting
+        keys = records.keys_of(asked, setting.limits, setting.tier, setting.secret, self.hidden)
+        return {cell: replace(question, key=key)
+                for cell, question, key in zip(self.cells, asked, keys, strict=True)}  # fmt: skip
 
     def files(self, job: intake.Job) -> dict[str, bytes]:
         """The file that learners edit."""

@@ -2,10 +2,12 @@
 import contextlib
 import ctypes
 import errno
+import functools
 import os
 import resource
 
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+SET_SECCOMP, MODE_FILTER, INSTRUCTION = 22, 2, 8  # of prctl; bytes
 NOSUID, NODEV, NOEXEC, PRIVATE_ALL = 2, 4, 8, (1 << 18) | (1 << 14)
 DENIED = (
     "unshare setns mount umount2 pivot_root chroot ptrace process_vm_readv process_vm_writev keyctl add_key "
@@ -59,10 +61,10 @@ def confine(order: dict) -> None:
 def limit(order: dict) -> None:
     """Set the limits that every Unix has; what a system lacks it skips."""
     used = 0
-    with contextlib.suppress(OSError), open("/proc/self/statm") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # where memory runs out, the child goes and not its zygote
+    with contextlib.suppress(OSError), open("/proc/self/statm", "rb", buffering=0) as file:
+        used = int(file.read(64).split()[0]) * resource.getpagesize()
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+        file.write(b"1000")  # where memory runs out, the child goes and not its zygote
     limits = {"CORE": 0, "FSIZE": order["disk"], "NOFILE": 64, "CPU": order["cpu"], "NPROC": 1}
     if used:
         limits["AS"] = used + order["memory"]
@@ -71,10 +73,17 @@ def limit(order: dict) -> None:
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
 
 
-def filter_calls() -> None:
-    """Refuse the system calls that widen the attack surface of the kernel; bubblewrap has set no_new_privs."""
+class Program(ctypes.Structure):
+    """A filter of system calls as the kernel takes it: how many instructions there are, and where."""
+
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]  # noqa: RUF012
+
+
+@functools.cache
+def program() -> Program | None:
+    """The filter of system calls, made once for all children; None without libseccomp."""
     if seccomp is None:
-        return
+        return None
     seccomp.seccomp_init.restype = ctypes.c_void_p
     allow, refuse = 0x7FFF0000, 0x00050000
     rules = ctypes.c_void_p(seccomp.seccomp_init(allow))
@@ -83,4 +92,18 @@ def filter_calls() -> None:
         number = seccomp.seccomp_syscall_resolve_name(name.encode())
         if number >= 0:
             check(seccomp.seccomp_rule_add(rules, refuse | code, number, 0))
-    check(seccomp.seccomp_load(rules))
+    reader, writer = os.pipe()
+    with open(reader, "rb") as file:
+        check(seccomp.seccomp_export_bpf(rules, writer))
+        os.close(writer)
+        text = file.read()
+    made = Program(len(text) // INSTRUCTION)
+    made.text = ctypes.create_string_buffer(text, len(text))  # kept as long as the program is
+    made.code = ctypes.addressof(made.text)
+    return made
+
+
+def filter_calls() -> None:
+    """Refuse the system calls that widen the attack surface of the kernel; bubblewrap has set no_new_privs."""
+    if made := program():
+        check(libc.prctl(SET_SECCOMP, MODE_FILTER, ctypes.byref(made), 0, 0))

@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from autograder.calls import InOtherProcess
@@ -79,7 +80,7 @@ class Session(Peer):
         super().__init__(ours, lookup=None, open_objects=False)
         ours.settimeout(limits.wall)
 
-    def load(self, files: dict[str, str], exercise: str, cells: tuple = ()) -> str:
+    def load(self, files: Mapping[str, str], exercise: str, cells: tuple = ()) -> str:
         """Load an exercise in the child, after the notebook's `%%implement` cells; give the learner's source of it.
 
         A child that has loaded one opens the next with its first call, and its source is not asked for.
@@ -88,7 +89,8 @@ class Session(Peer):
         if self.loaded:
             self.to_open = exercise
             return ""
-        found = str(self.function("load", files, [list(cell) for cell in cells], exercise))
+        own, rest_is_given = self.zygote.to_send(files)
+        found = str(self.function("load", own, [list(cell) for cell in cells], exercise, rest_is_given))
         self.loaded = True
         return found
 

@@ -1,6 +1,6 @@
 """What an end of a conversation knows of objects: its own, which the other side names, and the other side's."""
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -43,10 +43,11 @@ class Objects(Frames):
                 return ["bound", tree(x.__self__), x.__name__]
             number = self.keep(x)
             if is_module(x):
-                looked_at = self.is_looked_at(x)
-                before, self.told[number] = self.told.get(number), state(x, looked_at)
+                named = dict(x.named_parameters())
+                looked_at = self.is_looked_at(named)
+                before, self.told[number] = self.told.get(number), state(named, looked_at)
                 known = before == self.told[number]
-                weights = None if known else {k: self.described(p, looked_at) for k, p in x.named_parameters()}
+                weights = None if known else {k: self.described(p, looked_at) for k, p in named.items()}
                 return ["mine", number, type(x).__name__, tree(weights)]
             return ["mine", number, type(x).__name__]
 
@@ -96,12 +97,12 @@ class Objects(Frames):
         self.kept[number] = x
         return number
 
-    def is_looked_at(self, module: nn.Module) -> bool:
+    def is_looked_at(self, named: Mapping[str, nn.Parameter]) -> bool:
         """Whether the other side follows the values of a module of ours: of a judge's always, of a child's on demand.
 
         A check that has asked for a parameter sees what every module that shares it does to it.
         """
-        return not self.open_objects or any(id(p) in self.looked_at for p in module.parameters())
+        return not self.open_objects or not self.looked_at.isdisjoint(map(id, named.values()))
 
     def values(self, module: nn.Module) -> None:
         """From now on the other side follows the values of this module's parameters."""
@@ -124,11 +125,11 @@ class Objects(Frames):
         for i, module in enumerate(modules):
             if type(module) is RemoteModule:
                 continue
-            looked_at = self.is_looked_at(module)
-            number, now = self.keep(module), state(module, looked_at)
+            named = dict(module.named_parameters())
+            looked_at = self.is_looked_at(named)
+            number, now = self.keep(module), state(named, looked_at)
             old = self.told.get(number, {})
             if now != old:
-                named = dict(module.named_parameters())
                 news = {k: self.described(named[k], looked_at) for k in now if now[k] != old.get(k)}
                 found.append([i, news, sorted(old.keys() - now.keys())])
                 self.told[number] = now

@@ -117,7 +117,7 @@ class Peer(Objects):
                 own = dict(self.kept[number_of].named_parameters())
                 for name, new in self.decode(values, tensors).items():
                     own[name].copy_(new)
-                self.told[number_of] = state(self.kept[number_of], values=True)
+                self.told[number_of] = state(own, values=True)
         leaves = [*tensors, *parameters_of(modules)]
         split = len(arguments) - len(names)
         with torch.set_grad_enabled(number is not None):

@@ -15,7 +15,6 @@ from typing import Any
 
 from autograder.engine import groups
 from autograder.engine.records import Records
-from autograder.engine.verdicts import write
 from autograder.engine.work import TRIES, Setting, Task, Worker
 from autograder.strip import build_reference
 
@@ -212,7 +211,7 @@ def on_cluster(tasks: Iterable[Task], setting: Setting, address: str) -> Found:
             found = rows_in(future.result()) if future.status == "finished" else None
             for row in found or ():  # of a machine that may share no disk with this one
                 if "exercise" in row and records.get(row["key"]) is None:
-                    write(records.path(row["key"]), row)
+                    records.store(row)
             yield task, found or task.failed(records)
             yield from submit()
 

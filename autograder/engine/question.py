@@ -161,7 +161,7 @@ def examine(session: Session, question: Question, lines: list[str]) -> str:
         found = checks_of(row.name, question.suite)
         if not found:
             raise LookupError(f"there are no {question.suite} checks of {row.name}")
-        own = session.load(dict(question.files), row.name, question.cells)[:LONGEST]
+        own = session.load(question.files, row.name, question.cells)[:LONGEST]
         run(found, session.exercise, lambda text: lines.append(f"  ✓ {text}"), lambda proxy: (proxy, session.facts))
         if session.to_open:  # no check has called anything
             session.exercised("opened")

@@ -3,6 +3,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,24 @@ DATA = ("exercises/*.toml", "fingerprints/*.jsonl", "given.txt")
 
 def key_of(question: Question, limits: Limits, tier: str, secret: str, hidden: Path) -> str:
     """The SHA-256 of the sources, the exercise, its checks, the limits, the tier, the secret and the engine."""
-    own = sorted((name, digest_of(text)) for name, text in question.files.items())
-    parts = [question.name, question.suite, own, question.cells, dataclasses.astuple(limits), tier,
-             hashlib.sha256(secret.encode()).hexdigest(), version(hidden)]  # fmt: skip
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return keys_of([question], limits, tier, secret, hidden)[0]
+
+
+def keys_of(questions: Sequence[Question], limits: Limits, tier: str, secret: str, hidden: Path) -> list[str]:
+    """The keys of the questions of one submission, which have files and cells in common."""
+    if not questions:
+        return []
+    files, cells = questions[0].files, questions[0].cells
+    own = sorted((name, digest_of(text)) for name, text in files.items())
+    shared = [own, cells, dataclasses.astuple(limits), tier, hashlib.sha256(secret.encode()).hexdigest(),
+              version(hidden)]  # fmt: skip
+    begun = hashlib.sha256(json.dumps(shared).encode())
+    keys = []
+    for question in questions:
+        digest = begun.copy()
+        digest.update(json.dumps([question.name, question.suite]).encode())
+        keys.append(digest.hexdigest())
+    return keys
 
 
 @functools.lru_cache(maxsize=256)
@@ -49,7 +64,11 @@ def judging() -> list[Path]:
 
 
 class Records:
-    """A folder of verdicts; a verdict is there whole or not at all, and never changes."""
+    """A folder of verdicts; a verdict is there whole or not at all, and never changes.
+
+    A machine that loses its power may lose the last ones, or leave files of them that are empty or cut off. What is
+    read so is run again, to the same verdict; so that one which chance decided stays with a person, that is kept.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,12 +78,12 @@ class Records:
         return self.folder / key[:2] / f"{key}.json"
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Read a verdict; None if there is none, or the disk lost it."""
+        """Read a verdict; None if there is none, or the disk lost some of it."""
         try:
             found = json.loads(self.path(key).read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        return found if found.get("key") == key else None
+        return found if isinstance(found, dict) and found.get("key") == key else None
 
     def put(self, key: str, question: Question, tier: str, outcome: Outcome) -> dict[str, Any]:
         """Write a verdict. If another run was faster, its verdict stays; if the two disagree, a person decides."""
@@ -74,5 +93,9 @@ class Records:
             if before["verdict"] == HUMAN or (before["verdict"], before["passed"]) == (row["verdict"], row["passed"]):
                 return before
             row |= {"verdict": HUMAN, "passed": False, "message": f"{UNSURE}\n\n{before['message']}"}
-        write(self.path(key), row)
+        self.store(row)
         return row
+
+    def store(self, row: dict[str, Any]) -> None:
+        """Write a verdict, wherever it comes from."""
+        write(self.path(row["key"]), row, lasting=row["verdict"] == HUMAN)

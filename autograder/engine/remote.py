@@ -173,9 +173,9 @@ def show(value: Any) -> torch.Tensor:
     return torch.zeros((), dtype=dtype).expand(shape)
 
 
-def state(module: nn.Module, values: bool) -> dict[str, tuple]:
-    """Take what tells whether a parameter changed, by its content too if its values are looked at."""
-    return {k: (raw(p) if values else p.shape, p.dtype, p.requires_grad, id(p)) for k, p in module.named_parameters()}
+def state(named: Mapping[str, nn.Parameter], values: bool) -> dict[str, tuple]:
+    """Take what tells whether one of a module's parameters changed, by its content too if its values are looked at."""
+    return {k: (raw(p) if values else p.shape, p.dtype, p.requires_grad, id(p)) for k, p in named.items()}
 
 
 def parameters_of(modules: list) -> list:

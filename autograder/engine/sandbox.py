@@ -3,6 +3,7 @@
 T0 is a plain process with resource limits: a safety belt against accidents, not a boundary. T1 puts it into Linux
 namespaces by bubblewrap: its own files, processes, network and user, no secrets within reach.
 """
+import compileall
 import contextlib
 import dataclasses
 import json
@@ -13,7 +14,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from py_compile import PycInvalidationMode
+from types import MappingProxyType
 
 import torch
 
@@ -25,6 +29,7 @@ IMAGE = ("__init__.py", "calls.py", "given.py", "optrace.py", "sideeffects.py", 
          "exercises/*.toml", "learner/__init__.py", "learner/editing.py", "learner/magics.py", "engine/__init__.py",
          "engine/wire.py", "engine/frames.py", "engine/objects.py", "engine/remote.py", "engine/peer.py",
          "engine/confine.py", "engine/child.py")  # fmt: skip
+GIVEN, LIBRARY = "given", "gptlib"  # folders: of the image, and in it
 TIERS = ("T0", "T1")
 MEANING = {
     "T0": "limits only: a safety belt against accidents, NOT a boundary against people",
@@ -58,12 +63,23 @@ class Refused(Exception):
     """This machine does not allow a tier; the message says what refused."""
 
 
-def write_image(folder: Path) -> Path:
-    """Copy the engine's files that a child needs: no checks, no answers, no secret."""
+def write_image(folder: Path, given: Mapping[str, str] = MappingProxyType({})) -> Path:
+    """Copy the files that all children need: the engine's, no checks, no answers, no secret; and the course's own.
+
+    Args:
+        folder: where.
+        given: the course's own files by path, which a child finds beside the learner's, compiled once for all of them.
+    """
     for source in (path for name in IMAGE for path in sorted(PACKAGE.glob(name))):
         goal = folder / "autograder" / source.relative_to(PACKAGE)
         goal.parent.mkdir(parents=True, exist_ok=True)
         goal.write_bytes(source.read_bytes())
+    for name, text in given.items():
+        goal = folder / GIVEN / name
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        goal.write_bytes(text.encode("utf-8", "surrogateescape"))
+    if given:  # compiled code counts only for the very text that it was made of
+        compileall.compile_dir(folder / GIVEN, quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
@@ -106,19 +122,24 @@ def command(tier: str, image: Path) -> list[str]:
 class Zygote:
     """A warm process to fork children from.
 
+    Args:
+        tier: how children are held.
+        given: files that most submissions are run with; a child need not be sent them.
+        seconds: how long it may take to start.
+
     Raises:
         Refused: it does not start in this tier.
     """
 
-    def __init__(self, tier: str, seconds: float = 60) -> None:
+    def __init__(self, tier: str, given: Mapping[str, str] = MappingProxyType({}), seconds: float = 60) -> None:
         if tier not in TIERS:
             raise ValueError(f"tier must be one of {', '.join(TIERS)}, got {tier!r}")
-        self.tier = tier
+        self.tier, self.given = tier, given
         self.home = Path(tempfile.mkdtemp(prefix="zygote-"))
         self.control, theirs = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
         )
-        image = write_image(self.home / "image")
+        image = write_image(self.home / "image", given)
         paths = ["/image", "/packages"] if tier != "T0" else [str(image), str(packages())]
         said = self.home / "stderr"
         line = [*command(tier, image), str(theirs.fileno()), *paths]
@@ -141,6 +162,17 @@ class Zygote:
             text = said.read_text("utf-8", "replace").strip()[-500:]
             shutil.rmtree(self.home, ignore_errors=True)
             raise Refused(text or f"the {tier} zygote did not start") from None
+
+    def to_send(self, files: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+        """The files of a submission that a child must be sent, and whether it has the others.
+
+        It has all of the given files or none: whole folders of them are linked.
+        """
+        own = {name: text for name, text in files.items() if self.given.get(name) != text}
+        replaced = [name for name in own if name in self.given and name.count("/") > 1]
+        if not self.given or replaced or not self.given.keys() <= files.keys():
+            return dict(files), False
+        return own, True
 
     def answer(self, seconds: float = 30) -> dict:
         """Read one answer.

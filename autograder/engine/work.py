@@ -131,7 +131,7 @@ class Worker:
     def once(self, question: Question) -> Outcome:
         """Run a question."""
         if self.zygote is None:
-            self.zygote = Zygote(self.setting.tier)
+            self.zygote = Zygote(self.setting.tier, self.setting.given)
         setting = self.setting
         return grade(self.zygote, question, setting.limits, setting.secret, setting.hidden, self.kept_child)
 

@@ -21,7 +21,7 @@ def zygote(tier: str) -> Zygote:
     if tier == "T1":
         needs_tool("bwrap")
     try:
-        made = Zygote(tier)
+        made = Zygote(tier, REFERENCE)
     except Refused as error:
         if os.environ.get("CI") == "true":
             raise

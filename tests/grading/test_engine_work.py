@@ -1,6 +1,8 @@
 """Running questions: recorded once, run again after the machine fails, given to a person when runs disagree."""
+import contextlib
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +11,7 @@ from autograder.engine import question as questions
 from autograder.engine.judge import Session
 from autograder.engine.question import Outcome, Question, grade
 from autograder.engine.records import Records, judging, key_of
-from autograder.engine.sandbox import PACKAGE, EngineFailed, Limits, Refused, Zygote
+from autograder.engine.sandbox import PACKAGE, TIERS, EngineFailed, Limits, Refused, Zygote
 from autograder.engine.verdicts import GRADED, HUMAN, RETRY, ZERO
 from autograder.table import chapters
 from tests.conftest import ROOT
@@ -71,6 +73,27 @@ def test_two_runs_at_once_that_disagree_go_to_a_person(tmp_path):
     for outcome, wanted in ((wrong, GRADED), (wrong, GRADED), (right, HUMAN), (right, HUMAN)):
         row = records.put(asked.key, asked, "T0", outcome)
         assert row["verdict"] == wanted and not row["passed"] and records.get(asked.key) == row
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b"\0" * 400, b"\xff", b"null", b'{"key": "another"}', "half"])
+def test_what_a_power_cut_left_of_a_record_counts_as_none(tmp_path, left):
+    records, asked = Records(tmp_path), question()
+    row = records.put(asked.key, asked, "T0", Outcome(GRADED, True, "said", "", 0.0))
+    place = records.path(asked.key)
+    whole = place.read_bytes()
+    place.write_bytes(whole[: len(whole) // 2] if left == "half" else left)
+    assert records.get(asked.key) is None
+    assert records.put(asked.key, asked, "T0", Outcome(GRADED, True, "said", "", 0.0)) == row == records.get(asked.key)
+    assert place.read_bytes() == whole
+
+
+def test_only_what_would_come_out_the_same_again_may_be_lost_with_the_power(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for verdict, lasts in ((GRADED, 0), (ZERO, 0), (HUMAN, 1)):
+        asked = Question("m.f", "visible", {}, f"key of {verdict}")
+        Records(tmp_path).put(asked.key, asked, "T0", Outcome(verdict, False, "", "", 0.0))
+        assert len(synced) == lasts
 
 
 def test_a_lost_zygote_is_replaced_and_nobody_charged(tmp_path):
@@ -270,6 +293,55 @@ def test_one_child_serves_a_submission_until_a_question_fails(tmp_path):
                           "open('seen', 'w').close()\n"}  # fmt: skip
     assert asked("attention.causal_mask", killer).passed and asked("attention.attend", killer).passed
     kept_child.close()
+
+
+LIBRARY = {
+    "gptlib/__init__.py": "", "gptlib/first.py": "VALUE = 1\n", "gptlib/deep/__init__.py": "from . import part\n",
+    "gptlib/deep/part.py": "VALUE = 10\n", "gptlib/m.py": "raise ImportError\n",
+}  # fmt: skip
+ASKS = """
+import importlib, os
+def value():
+    from gptlib import deep, first
+    return first.VALUE + deep.part.VALUE
+def write(name):
+    with open(name, "w") as file:
+        file.write("VALUE = 1000")
+def there():
+    return sorted(os.listdir("gptlib"))
+"""
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_given_files_are_in_the_zygote_and_those_of_a_submission_count(tier):
+    with contextlib.closing(Zygote(tier, LIBRARY)) as own:
+        def asked(files, name="value", *args):
+            with contextlib.closing(Session(own, SMALL)) as session:
+                session.load(files, f"m.{name}")
+                return session.exercise(*args)
+
+        given = LIBRARY | {"gptlib/m.py": ASKS}
+        assert own.to_send(given) == ({"gptlib/m.py": ASKS}, True) and asked(given) == 11
+        other = given | {"gptlib/first.py": "VALUE = 2\n", "gptlib/new.py": "", "helper/x.py": ""}
+        assert own.to_send(other)[1] and asked(other) == 12, "compiled code of the given file does not count"
+        deep = given | {"gptlib/deep/part.py": "VALUE = 20\n"}
+        assert own.to_send(deep) == (deep, False) and asked(deep) == 21
+        fewer = {name: text for name, text in given.items() if name != "gptlib/first.py"}
+        assert own.to_send(fewer) == (fewer, False) and "first.py" not in asked(fewer, "there")
+        assert asked(given) == 11, "what other children had is not seen"
+        if tier == "T1":
+            for name in ("gptlib/first.py", "gptlib/deep/part.py", "gptlib/deep/__pycache__/new.pyc"):
+                with pytest.raises(OSError, match="Read-only"):
+                    asked(given, "write", name)
+
+
+def test_a_zygotes_memory_lies_in_large_pages():
+    """Where the system can: each page of a fork's memory costs time when it begins and when it ends."""
+    lines = Path(f"/proc/{zygote('T0').process.pid}/smaps_rollup").read_text().splitlines()[1:]
+    counts = {line.split()[0]: int(line.split()[1]) for line in lines}
+    if not counts["AnonHugePages:"]:
+        pytest.skip("this kernel makes no large pages on demand, or has no room for them")
+    assert counts["AnonHugePages:"] <= counts["Anonymous:"]
 
 
 @pytest.mark.parametrize("again, verdict", [(True, GRADED), (False, HUMAN)])
