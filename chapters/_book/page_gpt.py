@@ -3,7 +3,7 @@
     python -m chapters._book.page_gpt            # about 20 minutes on one core
     python -m chapters._book.page_gpt --steps 5  # proves that it runs
 
-The steps, the data and their order are fixed by the seed; the same machine writes the same file again.
+The steps, the data and their order are fixed by the seed; the same machine writes the same weights again.
 """
 import argparse
 import json
