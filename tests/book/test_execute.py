@@ -209,7 +209,8 @@ def test_a_cell_that_measures_time_runs_alone(tmp_path, read, alone):
     assert turns.kernels == {}
 
 
-BUILD = """import sys
+BUILD = """import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background was started without
 from pathlib import Path
 from chapters._book import execute
 from chapters._book.site import Site

@@ -66,6 +66,7 @@ ALIKE = """() => {
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_accessible(visit: Visit, theme: str):
     visit.page.add_style_tag(content="* { transition: none !important }")  # colours would fade for a while
+    visit.page.wait_for_timeout(500)  # 0.3 s after a window has another size, the theme makes focusable what scrolls
     visit.page.evaluate(
         "theme => { document.documentElement.dataset.theme = theme; document.documentElement.dataset.mode = theme }",
         theme,

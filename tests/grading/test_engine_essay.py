@@ -62,7 +62,7 @@ def test_an_answer_reads_as_it_was_meant():
 def test_what_would_take_too_long_is_shown_as_it_came(monkeypatch):
     long = "\\begin{a}" * 300_000
     assert shown(long).pre.text == long[: 5 * essay.LONGEST] + "\n…"
-    monkeypatch.setattr(essay, "SECONDS", 0.05)
+    monkeypatch.setattr(essay, "RENDERING", 0.05)
     assert shown("\\begin{a}" * 2000).pre is not None
 
 
