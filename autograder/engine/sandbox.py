@@ -124,7 +124,7 @@ class Zygote:
 
     Args:
         tier: how children are held.
-        given: files that most submissions are run with; a child need not be sent them.
+        given: files that most submissions are run with; a child of T1 need not be sent them.
         seconds: how long it may take to start.
 
     Raises:
@@ -134,12 +134,13 @@ class Zygote:
     def __init__(self, tier: str, given: Mapping[str, str] = MappingProxyType({}), seconds: float = 60) -> None:
         if tier not in TIERS:
             raise ValueError(f"tier must be one of {', '.join(TIERS)}, got {tier!r}")
-        self.tier, self.given = tier, given
+        # In T0 nothing is read-only: what one learner's code writes into a folder that all share, the next would read.
+        self.tier, self.given = tier, given if tier != "T0" else MappingProxyType({})
         self.home = Path(tempfile.mkdtemp(prefix="zygote-"))
         self.control, theirs = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
         )
-        image = write_image(self.home / "image", given)
+        image = write_image(self.home / "image", self.given)
         paths = ["/image", "/packages"] if tier != "T0" else [str(image), str(packages())]
         said = self.home / "stderr"
         line = [*command(tier, image), str(theirs.fileno()), *paths]
