@@ -36,10 +36,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The whole tree: lanes (id → title) from left to right, nodes (id → node) from old to new."""
+    """The whole tree: lanes (id → title) from left to right, nodes (id → node) from old to new; the book's chapters."""
 
     lanes: dict[str, str]
     nodes: dict[str, Node]
+    chapters: tuple[str, ...] = ()
 
     def node(self, name: str) -> Node:
         """Look a node up.
@@ -50,6 +51,10 @@ class Lineage:
         if name not in self.nodes:
             raise ValueError(f"no node of the family tree is called {name!r}; there are {', '.join(self.nodes)}")
         return self.nodes[name]
+
+    def owner(self, chapter: str) -> str:
+        """The chapter to which the number of a file belongs: this one, if no other has it."""
+        return next((known for known in self.chapters if known[:3] == chapter[:3]), chapter)
 
     def children(self, name: str) -> list[Node]:
         """The nodes that name this one as a parent, oldest first."""
@@ -70,12 +75,16 @@ def read(text: str) -> Lineage:
     """Parse and check the text of a lineage file.
 
     Raises:
-        ValueError: a lane or parent is unknown, a node is older than its parent, or two lanes share an id.
+        ValueError: a lane or parent is unknown, a node is older than its parent, or two lanes share an id or two
+            chapters a number.
     """
     table = tomllib.loads(text)
     lanes = {lane["id"]: lane["title"] for lane in table["lanes"]}
     if len(lanes) != len(table["lanes"]):
         raise ValueError(f"lane ids must differ, got {[lane['id'] for lane in table['lanes']]}")
+    chapters = tuple(table.get("chapters", ()))
+    if len({name[:3] for name in chapters}) != len(chapters):
+        raise ValueError(f"numbers of chapters must differ, got {', '.join(chapters)}")
     rows = {
         name: Node(name, **{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
         for name, row in table["nodes"].items()
@@ -88,7 +97,7 @@ def read(text: str) -> Lineage:
                 raise ValueError(f"{node.id}: its parent {parent!r} is no node")
             if rows[parent].date > node.date or parent == node.id:
                 raise ValueError(f"{node.id} ({node.date}) cannot descend from {parent} ({rows[parent].date})")
-    return Lineage(lanes, _by_date(rows))
+    return Lineage(lanes, _by_date(rows), chapters)
 
 
 def _by_date(rows: dict[str, Node]) -> dict[str, Node]:

@@ -46,6 +46,8 @@ def scaffold(name: str, module: str, title: str, node: str = "") -> list[Path]:
     node = node or module
     new = new_files(name, module)
     check_names(name, module, title, new)
+    if (owner := tree.owner(name)) != name:
+        raise ValueError(f"NN_NAME: the number {name[:2]} belongs to {owner} (chapters/lineage.toml), got {name!r}")
     words = fill_in(name, module, title, node, tree)
     shared = {
         ROOT / "_toc.yml": lambda text: with_toc_line(text, name),

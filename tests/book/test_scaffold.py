@@ -71,6 +71,7 @@ def test_the_ten_steps_make_a_chapter_that_passes_all_its_tests(copy):
     (("90_echo", "e-cho", "An echo", "ngram"), "MODULE"),
     (("90_echo", "echo", 'An "echo"', "ngram"), "TITLE"),
     (("90_echo", "echo", "An echo", "nobody"), "nobody"),
+    (("27_echo", "echo", "An echo", "ngram"), "belongs to 27_vit"),
     (("06_again", "attention", "Again"), "there is solutions/attention.py"),
 ])
 def test_a_name_that_breaks_its_rule_is_refused_and_nothing_is_written(arguments, words):

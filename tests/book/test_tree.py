@@ -56,6 +56,15 @@ def test_a_chapter_named_in_the_tree_exists_and_every_chapter_lights_a_node():
             assert len(lit) == 1 and lit[0].strip() in TREE.nodes, path.name
 
 
+def test_every_chapter_has_its_number_for_good():
+    stems = [path.stem for path in (ROOT / "chapters").glob("[0-9]*.md")]
+    assert [stem for stem in stems if TREE.owner(stem) != stem] == []
+    assert [name[:2] for name in TREE.chapters] == [f"{number:02}" for number in range(37)]
+    assert (TREE.owner("27_x"), TREE.owner("90_x")) == ("27_vit", "90_x")
+    with pytest.raises(ValueError, match="must differ, got 01_a, 01_b"):
+        lineage.read('chapters = ["01_a", "01_b"]\n' + SMALL)
+
+
 @pytest.mark.parametrize(("old", "new", "message"), [
     ('lane = "b"', 'lane = "c"', "lane must be one of a, b"),
     ('parents = ["old"]', 'parents = ["gone"]', "'gone' is no node"),
