@@ -20,7 +20,7 @@ def setup_time(found: dict) -> str:
     return (
         f"Measured on a fresh clone with an empty pip cache: set-up {minutes(n['setup_s'])} "
         f"({n['venv_mb']:,} MB in `.venv`), the book of {n['chapters']} chapters {minutes(n['book_s'])}, "
-        f"the book again with nothing changed {n['book_again_s']:.0f} s. Machine: {place(found)}.\n"
+        f"the book again with nothing changed {n['book_again_s']:.1f} s. Machine: {place(found)}.\n"
     )
 
 
