@@ -73,11 +73,11 @@ def answers(exercises: Iterable[str], public: str = "", root: Path = ROOT) -> li
     names = set(exercises)
     found = []
     for module in sorted({name.split(".")[0] for name in names}):
-        stub, regions = _solutions((root / "solutions" / f"{module}.py").read_text(encoding="utf-8"), module)
+        stub, solved = _solutions((root / "solutions" / f"{module}.py").read_text(encoding="utf-8"), module)
         shown = squeeze(public) + stub
-        for function, passages in regions.items():
+        for function, cut in solved.items():
             if f"{module}.{function.split('.')[0]}" in names:
-                kept = tuple(p for p in passages if p not in shown)
+                kept = tuple(p for p in cut if p not in shown)
                 found.append(Secret(f"the answer of {module}.{function}", kept))
     return [secret for secret in found if secret.passages]
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,13 @@ def shown(path: str) -> str:
             pytest.fail(f"{COMMIT} is not in this clone: {done.stderr}")
         pytest.skip(f"{COMMIT} is not in this clone: fetch the whole history (git fetch --unshallow)")
     return done.stdout
+
+
+def unpack(folder: Path, *parts: str) -> None:
+    """Put the course of then, or some of its files and folders, into a folder."""
+    shown("README.md")  # fails or skips without the history
+    tree = subprocess.run(["git", "archive", COMMIT, *parts], cwd=ROOT, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-x"], cwd=folder, input=tree, check=True)
 
 
 def complete(module: str) -> str:

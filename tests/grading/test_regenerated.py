@@ -2,13 +2,11 @@
 import csv
 import re
 import shutil
-import subprocess
 
 import pytest
 
 from autograder.course.assignment import stub
 from autograder.table import chapters
-from tests.conftest import ROOT
 from tests.grading import old_names
 from tests.grading.course_kit import Term
 
@@ -25,8 +23,7 @@ def term(tmp_path_factory):
     solved = old_names.shown("solutions/gpt.py")
     then = term.home / "then"
     then.mkdir()
-    tree = subprocess.run(["git", "archive", old_names.COMMIT], cwd=ROOT, capture_output=True, check=True).stdout
-    subprocess.run(["tar", "-x"], cwd=then, input=tree, check=True)
+    old_names.unpack(then)
     term.course.mkdir()
     code = "import sys, pathlib; from autograder.course_config import write_template as w; w(pathlib.Path(sys.argv[1]))"
     term.run(f"PYTHONPATH={then} python -c '{code}' {term.course}/course.toml", then)

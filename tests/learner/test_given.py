@@ -8,6 +8,7 @@ import pytest
 from autograder import given
 from autograder.strip import write_library
 from tests.conftest import ROOT
+from tests.grading import old_names
 from tests.learner.kit import RIGHT, STUB, edit, git, publish, tool
 
 pytest_plugins = ["tests.learner.fixtures"]
@@ -78,20 +79,12 @@ def test_own_files_in_its_packages_are_left_alone_and_not_built(clone, tmp_path)
     assert not (tmp_path / "made/training/mine.py").exists() and (tmp_path / "made/training/log.py").exists()
 
 
-BEFORE = "08ae747"  # the last version in which given modules stood beside those that learners write
-
-
 @pytest.fixture
 def old_clone(tmp_path):
     """A clone of the course as it was, and the course as it is now, on top of it."""
-    known = subprocess.run(["git", "cat-file", "-e", f"{BEFORE}^{{commit}}"], cwd=ROOT, capture_output=True)
-    if known.returncode:
-        pytest.skip(f"the history of this clone does not reach back to {BEFORE}")
     course = tmp_path / "course"
     course.mkdir()
-    parts = ("autograder", "gptlib", "solutions", "chapters/05_attention.ipynb")
-    tree = subprocess.run(["git", "archive", BEFORE, *parts], cwd=ROOT, capture_output=True, check=True).stdout
-    subprocess.run(["tar", "-x"], cwd=course, input=tree, check=True)
+    old_names.unpack(course, "autograder", "gptlib", "solutions", "chapters/05_attention.ipynb")
     (course / ".gitignore").write_text("__pycache__/\n.course/\n")
     git("init", "-q", "-b", "main", cwd=course)
     publish(course)
