@@ -39,11 +39,12 @@ def main(names: list[str]) -> int:
         return 2
     sys.path.insert(0, str(build_reference()))
     for name in names or [name for name in NAMES if name not in ASKED_FOR]:
-        if said := noise():
+        now = load()
+        if said := noise(now):
             if not busy:
                 print(f"{name} was not measured: {said}. Wait until it is quiet, or say --busy to mark the result.")
                 return 1
-        found = {"machine": machine(), "load": load()} | ({"busy": said} if said else {})
+        found = {"machine": machine(), "load": now} | ({"busy": said} if said else {})
         found["numbers"] = importlib.import_module(f"bench.{name}").measure(*([options] if options else []))
         path = Path(__file__).parent / "results" / f"{name}.json"
         if name in BY_CPU:

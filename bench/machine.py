@@ -38,9 +38,8 @@ def load() -> float | None:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
-def noise() -> str:
-    """What would spoil a measurement now, or nothing."""
-    now = load()
+def noise(now: float | None) -> str:
+    """What would spoil a measurement at this load, or nothing."""
     return f"the machine has other work to do (load {now:.1f})" if now is not None and now > QUIET else ""
 
 
